@@ -1,0 +1,64 @@
+# ArcBridge. `make help` lists what there is; every target does its own set-up.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+STATE := $(or $(ARCBRIDGE_STATE_DIR),.arcbridge)
+UV_VERSION := 0.13.9
+READY := $(VENV)/.ready
+TOOLS := $(STATE)/bin/.ready
+export PYTHONPATH := $(CURDIR)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test lint bench proto lock clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(VENV)/bin/uv:
+	@echo "set-up: virtual environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)
+
+$(READY): dev/requirements.txt pyproject.toml | $(VENV)/bin/uv
+	@echo "set-up: installing the locked packages"
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --require-hashes -r dev/requirements.txt
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(TOOLS): dev/helm.txt dev/tools.py $(READY)
+	@echo "set-up: helm and kubectl"
+	@$(BIN)/python -m dev.tools $(STATE)/bin
+	@touch $@
+
+setup: $(READY) $(TOOLS) ## install everything into .venv and .arcbridge
+
+demo: setup ## watch ArcBridge do its job on five clusters; exit status 0 if every step ended right
+	@$(BIN)/python -m dev.demo
+
+up: setup ## start the same stack and leave it running (Ctrl-C ends it)
+	@$(BIN)/python -m dev.up
+
+test: setup ## every test that runs on one machine
+	@$(BIN)/python -m dev.check tests
+
+lint: setup ## ruff, mypy, import-linter, basedpyright
+	@$(BIN)/python -m dev.check lint
+
+bench: setup ## benchmarks as ratios measured side by side (ONLY=name picks one)
+	@$(BIN)/python -m bench $(ONLY)
+
+proto: $(READY) ## regenerate shared/rpc/v1 from protos/
+	@$(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=shared/rpc/v1 --pyi_out=shared/rpc/v1 \
+		--grpc_python_out=shared/rpc/v1 protos/arcbridge/relay/v1/relay.proto
+
+lock: | $(VENV)/bin/uv ## resolve every lock again from its .in file
+	@for d in . relay agent arcbridge dev; do \
+		$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+			--custom-compile-command "make lock" $$d/requirements.in -o $$d/requirements.txt $(LOCKFLAGS); done
+	@$(BIN)/uv pip compile -q --python-version 3.13 --generate-hashes \
+		--custom-compile-command "make lock" dev/requirements-worker.in -o dev/requirements-worker.txt $(LOCKFLAGS)
+	@$(BIN)/uv pip compile -q --no-deps --universal --python-version 3.11 --generate-hashes \
+		--custom-compile-command "make lock" dev/helm.in -o dev/helm.txt $(LOCKFLAGS)
+
+clean: ## remove the environment, the state and the caches
+	@rm -rf $(VENV) .venv-* $(STATE) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
