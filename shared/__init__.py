@@ -1,0 +1,1 @@
+"""The common module: everything the control plane, the relay and the agent share."""
