@@ -1,1 +1,1 @@
-"""For development only, never shipped: the local stack, simulated clusters, the demo and the checks."""
+"""For development only, never shipped: local stack, simulated clusters, the demo, the checks."""

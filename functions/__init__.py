@@ -1,1 +1,1 @@
-"""The Azure Functions: one module per resource or timer, each endpoint thin over `shared.services`."""
+"""The Azure Functions: one module per resource or timer, each thin over `shared.services`."""
