@@ -48,8 +48,8 @@ bench: setup ## benchmarks as ratios measured side by side (ONLY=name picks one)
 	@$(BIN)/python -m bench $(ONLY)
 
 proto: $(READY) ## regenerate shared/rpc/v1 from protos/
-	@$(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=shared/rpc/v1 --pyi_out=shared/rpc/v1 \
-		--grpc_python_out=shared/rpc/v1 protos/arcbridge/relay/v1/relay.proto
+	@$(BIN)/python -m grpc_tools.protoc -Ishared/rpc/v1=protos/arcbridge/relay/v1 \
+		--python_out=. --pyi_out=. --grpc_python_out=. shared/rpc/v1/relay.proto
 
 lock: | $(VENV)/bin/uv ## resolve every lock again from its .in file
 	@for d in . relay agent arcbridge dev; do \

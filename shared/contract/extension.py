@@ -1,0 +1,237 @@
+"""The Extension resource: what an operator declares once for many clusters."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, JsonValue, StringConstraints, field_validator, model_validator
+
+from shared.contract.base import (
+    Digest,
+    Duration,
+    Name,
+    ObjectMeta,
+    Reason,
+    Text,
+    WireModel,
+)
+from shared.contract.canonical import digest_bytes
+from shared.contract.placement import LabelSelector, Placement
+from shared.contract.strategy import RolloutStrategy
+
+_EXACT_VERSION = re.compile(r"v?\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
+_POINTER = r"^(/([^~/]|~[01])*)+$"
+
+Values = dict[str, JsonValue]
+
+
+class HelmArchive(WireModel):
+    """A chart archive (`.tgz`) carried in the document itself."""
+
+    content: Annotated[str, StringConstraints(max_length=240 * 1024)]
+    """Base64 of the archive."""
+    digest: Digest
+
+    @model_validator(mode="after")
+    def _digest_fits(self) -> Self:
+        try:
+            raw = base64.b64decode(self.content, validate=True)
+        except binascii.Error as error:
+            raise ValueError("content is not base64") from error
+        found = digest_bytes(raw)
+        if found != self.digest:
+            raise ValueError(f"the archive's digest is {found}, not {self.digest}")
+        return self
+
+
+class HelmSource(WireModel):
+    """A chart: from an https repository, an OCI registry, or an archive in the document."""
+
+    repo: (
+        Annotated[Text, StringConstraints(pattern=r"^(https|oci)://[A-Za-z0-9]", max_length=512)]
+        | None
+    ) = None
+    chart: (
+        Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$")] | None
+    ) = None
+    version: Annotated[str, StringConstraints(max_length=64)] | None = None
+    """Exact; ranges are refused, because two clusters could then get two charts."""
+    digest: Digest | None = None
+    """Of the chart archive; checked by the agent before anything is applied."""
+    archive: HelmArchive | None = None
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.repo is None) == (self.archive is None):
+            raise ValueError("give either repo, chart and version, or archive")
+        if self.repo is not None:
+            if self.chart is None or self.version is None:
+                raise ValueError("repo needs chart and version beside it")
+            if not _EXACT_VERSION.fullmatch(self.version):
+                raise ValueError(f"version {self.version!r} is not exact: write it as 1.2.3")
+        elif self.chart is not None or self.version is not None or self.digest is not None:
+            raise ValueError("archive stands alone: the archive itself holds name and version")
+        return self
+
+
+class KustomizeSource(WireModel):
+    """An overlay whose files are carried in the document; paths are relative to its root."""
+
+    files: Annotated[
+        dict[str, Annotated[Text, StringConstraints(max_length=200 * 1024)]],
+        Field(min_length=1, max_length=200),
+    ]
+    path: str = "."
+    """The folder that holds the kustomization, from the root."""
+
+    @field_validator("files")
+    @classmethod
+    def _paths_stay_inside(cls, files: dict[str, str]) -> dict[str, str]:
+        for name in files:
+            _inside(name)
+        return files
+
+    @field_validator("path")
+    @classmethod
+    def _path_stays_inside(cls, path: str) -> str:
+        return _inside(path)
+
+
+def _inside(path: str) -> str:
+    pure = PurePosixPath(path)
+    if pure.is_absolute() or ".." in pure.parts or "\\" in path or "\x00" in path or not path:
+        raise ValueError(f"{path!r} leaves the overlay's root: use a relative path without '..'")
+    return path
+
+
+class Source(WireModel):
+    """Exactly one of helm and kustomize."""
+
+    helm: HelmSource | None = None
+    kustomize: KustomizeSource | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if (self.helm is None) == (self.kustomize is None):
+            raise ValueError("give exactly one of helm and kustomize")
+        return self
+
+    @property
+    def origin(self) -> str | None:
+        """What `pace.perSource` counts by: the repository's address, or None for inline sources."""
+        return self.helm.repo if self.helm else None
+
+
+class Override(WireModel):
+    """Values for the clusters that match; later overrides win."""
+
+    match: LabelSelector
+    values: Values
+
+
+class Readiness(WireModel):
+    """How long the agent waits for the objects of the extension to be Current."""
+
+    timeout: Duration = timedelta(minutes=5)
+
+
+class DriftMode(StrEnum):
+    """What happens on drift."""
+
+    OFF = "off"
+    WARN = "warn"
+    CORRECT = "correct"
+
+
+class DriftTarget(WireModel):
+    """Which objects an ignore rule is for; absent fields match anything."""
+
+    group: str | None = None
+    kind: str | None = None
+    name: str | None = None
+    namespace: str | None = None
+
+
+class DriftIgnore(WireModel):
+    """Fields that may differ: RFC 6901 pointers on matching objects."""
+
+    target: DriftTarget = DriftTarget()
+    paths: Annotated[
+        tuple[Annotated[str, StringConstraints(pattern=_POINTER)], ...],
+        Field(min_length=1, max_length=64),
+    ]
+
+
+class DriftPolicy(WireModel):
+    """How drift is watched for."""
+
+    mode: DriftMode = DriftMode.WARN
+    interval: Duration = timedelta(minutes=10)
+    ignore: Annotated[tuple[DriftIgnore, ...], Field(max_length=64)] = ()
+
+    @field_validator("interval")
+    @classmethod
+    def _not_too_often(cls, interval: timedelta) -> timedelta:
+        if interval < timedelta(seconds=1):
+            raise ValueError("drift.interval must be at least 1s")
+        return interval
+
+
+class ResolvedSpec(WireModel):
+    """What one cluster gets: overrides flattened, hashed, and from then on immutable."""
+
+    source: Source
+    namespace: Name
+    values: Values = Field(default_factory=dict)
+    depends_on: Annotated[tuple[Name, ...], Field(max_length=32)] = ()
+    readiness: Readiness = Readiness()
+    drift: DriftPolicy = DriftPolicy()
+
+
+class ExtensionSpec(ResolvedSpec):
+    """What an operator declares."""
+
+    placement: Placement
+    overrides: Annotated[tuple[Override, ...], Field(max_length=64)] = ()
+    rollout: RolloutStrategy = RolloutStrategy()
+
+    @model_validator(mode="after")
+    def _values_need_helm(self) -> Self:
+        if self.source.helm is None and (self.values or self.overrides):
+            raise ValueError(
+                "values and overrides are for helm sources; a kustomize overlay has patches"
+            )
+        return self
+
+
+class ExtensionManifest(WireModel):
+    """The body of POST /desired, in the Kubernetes shape."""
+
+    api_version: Literal["arcbridge.io/v1"] = "arcbridge.io/v1"
+    kind: Literal["Extension"] = "Extension"
+    metadata: ObjectMeta
+    spec: ExtensionSpec
+    reason: Reason | None = None
+    """Why: kept with the revision and in the audit trail."""
+
+
+def merge_values(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Merge Helm values: objects merge by key, everything else is replaced.
+
+    The same rule as `helm --values` given twice; null stays, because to Helm it means "without
+    the chart's default".
+    """
+    merged = dict(base)
+    for key, value in over.items():
+        current = merged.get(key)
+        if isinstance(value, dict) and isinstance(current, dict):
+            merged[key] = merge_values(current, value)
+        else:
+            merged[key] = value
+    return merged

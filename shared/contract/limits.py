@@ -1,0 +1,40 @@
+"""Sizes, counts and rates that the control plane, the relay and the agents agree on."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+KIB: Final = 1024
+
+REGISTER_BODY_BYTES: Final = 16 * KIB
+DESIRED_BODY_BYTES: Final = 256 * KIB
+STATUS_BODY_BYTES: Final = 256 * KIB
+OTHER_BODY_BYTES: Final = 64 * KIB
+JSON_DEPTH: Final = 64
+GRPC_MESSAGE_BYTES: Final = 1024 * KIB
+INVENTORY_BYTES: Final = 16 * 1024 * KIB
+INVENTORY_CHUNK_BYTES: Final = 256 * KIB
+STREAMS_PER_CONNECTION: Final = 16
+
+STATUS_EVENTS_PER_BATCH: Final = 200
+DIFFERENCES_PER_REPORT: Final = 100
+PAGE_DEFAULT: Final = 100
+PAGE_MAX: Final = 500
+EXTENSIONS_PER_CLUSTER: Final = 200
+STAGES_PER_ROLLOUT: Final = 32
+
+BOOTSTRAP_TOKEN_LIFETIME: Final = timedelta(minutes=30)
+BOOTSTRAP_TOKEN_LIFETIME_MAX: Final = timedelta(hours=24)
+REGISTER_REPEAT_WINDOW: Final = timedelta(minutes=10)
+AGENT_ASSERTION_LIFETIME_MAX: Final = timedelta(minutes=5)
+HEARTBEAT: Final = timedelta(seconds=30)
+OFFLINE_AFTER_INTERVALS: Final = 5
+DESIRED_POLL: Final = timedelta(seconds=60)
+CLOCK_SKEW_ALLOWED: Final = timedelta(seconds=60)
+IDEMPOTENCY_KEPT: Final = timedelta(hours=24)
+
+REGISTER_PER_ADDRESS: Final = (1.0, 10)
+"""Rate per second and burst; the same shape below."""
+PUBLISH_PER_TENANT: Final = (10.0, 50)
+STATUS_PER_CLUSTER: Final = (5.0, 100)

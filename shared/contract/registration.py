@@ -1,0 +1,104 @@
+"""Joining: bootstrap tokens, and a certificate for a key the agent made itself."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field, StringConstraints, field_validator
+
+from shared.contract.base import Duration, Labels, Name, Text, Timestamp, WireModel
+from shared.contract.limits import BOOTSTRAP_TOKEN_LIFETIME, BOOTSTRAP_TOKEN_LIFETIME_MAX
+
+ShortText = Annotated[Text, StringConstraints(max_length=128)]
+Pem = Annotated[Text, StringConstraints(max_length=12 * 1024)]
+
+
+class ClusterFacts(WireModel):
+    """What an agent knows of its cluster when it joins."""
+
+    kubernetes_version: ShortText = ""
+    distribution: ShortText = ""
+    agent_version: ShortText = ""
+    cluster_uid: ShortText = ""
+    """The uid of the namespace kube-system: tells a rebuilt cluster from a moved agent."""
+
+
+class RegisterRequest(WireModel):
+    """The body of POST /register."""
+
+    token: Annotated[str, StringConstraints(min_length=16, max_length=256)]
+    csr: Pem
+    """PKCS#10; only its public key is used."""
+    cluster_name: Name
+    facts: ClusterFacts = ClusterFacts()
+    labels: Labels = Field(default_factory=dict)
+
+
+class AgentSettings(WireModel):
+    """What the control plane asks of an agent."""
+
+    heartbeat_seconds: Annotated[float, Field(gt=0)]
+    poll_seconds: Annotated[float, Field(gt=0)]
+    """How often to GET /desired while no wake-up arrives."""
+
+
+class RegisterResponse(WireModel):
+    """A certificate and where to go with it."""
+
+    cluster_id: UUID
+    tenant: Name
+    cluster_name: Name
+    certificate_chain: str
+    """PEM, leaf first."""
+    ca_bundle: str
+    """PEM of the roots to trust for the relay."""
+    not_after: Timestamp
+    serial: str
+    """Hexadecimal."""
+    relay_address: str
+    """host:port"""
+    audience: str
+    """`aud` of the agent's assertions."""
+    settings: AgentSettings
+
+
+class BootstrapTokenRequest(WireModel):
+    """The body of POST /bootstrap-tokens."""
+
+    cluster_name: Name | None = None
+    """Binds the token to one name."""
+    labels: Labels = Field(default_factory=dict)
+    """Put on the cluster that registers with it."""
+    lifetime: Duration = BOOTSTRAP_TOKEN_LIFETIME
+
+    @field_validator("lifetime")
+    @classmethod
+    def _within_bounds(cls, lifetime: timedelta) -> timedelta:
+        if not timedelta(minutes=1) <= lifetime <= BOOTSTRAP_TOKEN_LIFETIME_MAX:
+            raise ValueError("lifetime must be between 1m and 24h")
+        return lifetime
+
+
+class BootstrapToken(WireModel):
+    """A token as it is listed; the secret itself is shown once, at its creation."""
+
+    id: UUID
+    cluster_name: Name | None = None
+    labels: Labels = Field(default_factory=dict)
+    created_by: str
+    created_at: Timestamp
+    expires_at: Timestamp
+    used_at: Timestamp | None = None
+    used_by_cluster: Name | None = None
+    revoked_at: Timestamp | None = None
+
+
+class CreatedBootstrapToken(BootstrapToken):
+    """The answer of POST /bootstrap-tokens: the only time the secret is seen."""
+
+    token: str
+    """`abt_<id>_<secret>`"""
+    ca_pin: str
+    """`sha256:<hex>` of the root CA's SubjectPublicKeyInfo (RFC 7469)."""
