@@ -1,0 +1,96 @@
+"""What every test may ask for: real servers, one pair per test process, and a fresh database each.
+
+Each process of pytest-xdist runs servers of its own (half a second to start), so that no test can
+see another's rows or channels. They are tied to that process by the kernel and end with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+from psycopg import sql
+from redis import Redis
+
+from dev.backends import Backends, PostgresServer, RedisServer, backends, postgres, redis
+
+T = TypeVar("T")
+
+
+@contextmanager
+def held_open(resource: AbstractAsyncContextManager[T]) -> Iterator[T]:
+    """Hold an async context manager open from synchronous code, on a loop of its own."""
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        value = runner.run(resource.__aenter__())
+        try:
+            yield value
+        finally:
+            runner.run(resource.__aexit__(None, None, None))
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backends]:
+    """This test process's PostgreSQL and Redis, or those that the environment names."""
+    directory = tmp_path_factory.mktemp("backends")
+    with held_open(backends(directory, durable=False, environ=os.environ)) as running:
+        yield running
+
+
+def with_database(url: str, database: str) -> str:
+    """The same server's URL for another database."""
+    return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
+
+
+@contextmanager
+def new_database(server_url: str, template: str) -> Iterator[str]:
+    """A database copied from `template` for the length of the block; gives its URL."""
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(server_url, autocommit=True, connect_timeout=10) as connection:
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(
+                sql.Identifier(name), sql.Identifier(template)
+            )
+        )
+        try:
+            yield with_database(server_url, name)
+        finally:
+            connection.execute(
+                sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
+            )
+
+
+@pytest.fixture
+def empty_postgres_url(servers: Backends) -> Iterator[str]:
+    """A superuser's URL of an empty database, dropped after the test."""
+    with new_database(servers.postgres_url, "template0") as url:
+        yield url
+
+
+@pytest.fixture
+def redis_url(servers: Backends) -> Iterator[str]:
+    """The URL of an empty Redis database that no test running at the same time sees."""
+    with Redis.from_url(servers.redis_url, socket_timeout=10) as client:
+        client.flushdb()
+        yield servers.redis_url
+
+
+@pytest.fixture
+async def private_postgres(tmp_path: Path) -> AsyncIterator[PostgresServer]:
+    """A PostgreSQL of this test's own, to stop, kill or pause."""
+    async with postgres(tmp_path / "postgres") as server:
+        yield server
+
+
+@pytest.fixture
+async def private_redis(tmp_path: Path) -> AsyncIterator[RedisServer]:
+    """A Redis of this test's own, to stop, kill or pause."""
+    async with redis(tmp_path / "redis") as server:
+        yield server
