@@ -72,8 +72,8 @@ class PostgresServer(ServerProcess):
         """Make the cluster where there is none, and remove the traces of a killed server."""
         if not (self.directory / "PG_VERSION").exists():
             await self._initdb()
-        # No server works in this directory any more (checked before), so the file is stale. It would
-        # stop the start when another process of ours now has the number in it.
+        # No server works in this directory any more (checked before), so the file is stale. It
+        # would stop the start when another process of ours now has the number in it.
         (self.directory / "postmaster.pid").unlink(missing_ok=True)
 
     def command(self) -> list[str]:
