@@ -1,0 +1,1 @@
+"""helm and kubectl; nothing else in the agent starts a process."""

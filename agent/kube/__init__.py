@@ -1,0 +1,1 @@
+"""The agent's way to the Kubernetes API; nothing else in the agent opens a connection to it."""
