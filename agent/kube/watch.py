@@ -1,0 +1,119 @@
+"""Watches that do not end: list, watch from there, and list again when the server forgot.
+
+A consumer gets `Listed` with everything there is, then `Changed` for each change, and `Listed`
+again whenever the chain of changes broke; so it never has to guess what it missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from agent.errors import KubeError, KubeForbidden, KubeGone, KubeNotFound, KubeUnreachable
+from agent.kube.rest import Object, Params, Rest
+
+log = logging.getLogger(__name__)
+
+WATCH_SECONDS = 290
+"""How long one watch request may last before it is renewed."""
+_SILENCE_SECONDS = WATCH_SECONDS + 30
+_BACKOFF_BASE_SECONDS = 0.5
+_BACKOFF_MAX_SECONDS = 30.0
+
+
+class ChangeType(StrEnum):
+    """What happened to an object."""
+
+    ADDED = "ADDED"
+    MODIFIED = "MODIFIED"
+    DELETED = "DELETED"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Everything that matches, now."""
+
+    items: tuple[Object, ...]
+
+
+@dataclass(frozen=True)
+class Changed:
+    """One change; for DELETED the object as it last was."""
+
+    type: ChangeType
+    object: Object
+
+
+ListAll = Callable[[], Awaitable[tuple[tuple[Object, ...], str]]]
+
+
+async def watch_forever(
+    rest: Rest,
+    path: str,
+    selectors: Mapping[str, str],
+    headers: Mapping[str, str],
+    list_all: ListAll,
+) -> AsyncIterator[Listed | Changed]:
+    """Yield until cancelled. Raises KubeNotFound and KubeForbidden; waits out everything else."""
+    failures = 0
+    while True:
+        try:
+            items, version = await list_all()
+            yield Listed(items)
+            failures = 0
+            async for change in _watch_from(rest, path, selectors, headers, version):
+                yield change
+        except (KubeNotFound, KubeForbidden):
+            raise
+        except KubeGone:
+            log.info("watch.relist", extra={"path": path})
+        except KubeError as error:
+            failures += 1
+            delay = min(_BACKOFF_MAX_SECONDS, _BACKOFF_BASE_SECONDS * 2.0**failures)
+            log.warning("watch.broken", extra={"path": path, "error": str(error)[:300]})
+            await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+
+
+async def _watch_from(
+    rest: Rest, path: str, selectors: Mapping[str, str], headers: Mapping[str, str], version: str
+) -> AsyncIterator[Changed]:
+    """Watch on and on from `version`; raises KubeGone when the server does not know it any more."""
+    while True:
+        params: Params = {
+            **selectors,
+            "watch": True,
+            "allowWatchBookmarks": True,
+            "resourceVersion": version,
+            "timeoutSeconds": WATCH_SECONDS,
+        }
+        async with rest.stream(path, params, headers) as lines:
+            iterator = aiter(lines)
+            while (line := await _next_line(iterator, path)) is not None:
+                if not line:
+                    continue
+                event = json.loads(line)
+                kind, obj = event.get("type"), event.get("object") or {}
+                if kind == "ERROR":
+                    raise _error(obj, path)
+                version = obj.get("metadata", {}).get("resourceVersion", version)
+                if kind in ("ADDED", "MODIFIED", "DELETED"):
+                    yield Changed(ChangeType(kind), obj)
+
+
+async def _next_line(lines: AsyncIterator[str], path: str) -> str | None:
+    try:
+        async with asyncio.timeout(_SILENCE_SECONDS):
+            return await anext(lines, None)
+    except TimeoutError as error:
+        raise KubeUnreachable(f"watch {path}: silent for too long", reason="Timeout") from error
+
+
+def _error(status: Object, path: str) -> KubeError:
+    code, message = int(status.get("code", 0)), str(status.get("message", ""))
+    kind = KubeGone if code == 410 else KubeError
+    return kind(f"watch {path}: {message}", status=code, reason=str(status.get("reason", "")))
