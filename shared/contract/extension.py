@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from datetime import timedelta
 from enum import StrEnum
@@ -42,7 +41,7 @@ class HelmArchive(WireModel):
     def _digest_fits(self) -> Self:
         try:
             raw = base64.b64decode(self.content, validate=True)
-        except binascii.Error as error:
+        except ValueError as error:
             raise ValueError("content is not base64") from error
         found = digest_bytes(raw)
         if found != self.digest:
