@@ -21,6 +21,8 @@ from psycopg import sql
 from redis import Redis
 
 from dev.backends import Backends, PostgresServer, RedisServer, backends, postgres, redis
+from shared.store.database import Database
+from shared.store.migrations import allow_login, apply
 
 T = TypeVar("T")
 
@@ -72,6 +74,46 @@ def empty_postgres_url(servers: Backends) -> Iterator[str]:
     """A superuser's URL of an empty database, dropped after the test."""
     with new_database(servers.postgres_url, "template0") as url:
         yield url
+
+
+def with_login(url: str, login: str, password: str) -> str:
+    """The same database's URL for another login."""
+    parts = urlsplit(url)
+    address = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{login}:{password}@{address}"))
+
+
+APP_LOGIN = "arcbridge_test"
+APP_PASSWORD = "arcbridge-test"
+
+
+@pytest.fixture(scope="session")
+def migrated_template(servers: Backends) -> Iterator[str]:
+    """The name of a migrated database that tests copy."""
+    with new_database(servers.postgres_url, "template0") as url:
+        apply(url)
+        allow_login(url, APP_LOGIN, APP_PASSWORD)
+        yield urlsplit(url).path.removeprefix("/")
+
+
+@pytest.fixture
+def owner_postgres_url(servers: Backends, migrated_template: str) -> Iterator[str]:
+    """A superuser's URL of a migrated database without rows: to look behind the application."""
+    with new_database(servers.postgres_url, migrated_template) as url:
+        yield url
+
+
+@pytest.fixture
+def postgres_url(owner_postgres_url: str) -> str:
+    """The application's URL of that database: a login that owns nothing."""
+    return with_login(owner_postgres_url, APP_LOGIN, APP_PASSWORD)
+
+
+@pytest.fixture
+async def database(postgres_url: str) -> AsyncIterator[Database]:
+    """The store on a migrated database without rows."""
+    async with Database.open(postgres_url) as database:
+        yield database
 
 
 @pytest.fixture

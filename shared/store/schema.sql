@@ -1,0 +1,368 @@
+-- The first schema. Every tenant-owned table is led by tenant_id and has row level security forced,
+-- so that the same schema can be distributed by tenant. Two roles use it and own nothing:
+--   arcbridge_app       requests; sees one tenant, the one set in `arcbridge.tenant`
+--   arcbridge_platform  timers and the relay; sees all tenants
+-- Times are the server's. Ids are UUIDv7 made by the caller.
+
+create table tenants (
+    tenant_id   text primary key check (tenant_id ~ '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$'),
+    state       text not null default 'Active' check (state in ('Active', 'Suspended')),
+    created_at  timestamptz not null default now()
+);
+
+create table bootstrap_tokens (
+    tenant_id     text not null references tenants,
+    token_id      uuid not null,
+    secret_sha256 bytea not null,
+    cluster_name  text,
+    labels        jsonb not null default '{}',
+    created_by    text not null,
+    created_at    timestamptz not null default now(),
+    expires_at    timestamptz not null,
+    revoked_at    timestamptz,
+    used_at       timestamptz,
+    used_key      bytea,             -- SHA-256 of the SubjectPublicKeyInfo that used it
+    used_cluster  uuid,
+    primary key (tenant_id, token_id)
+);
+
+create table clusters (
+    tenant_id          text not null references tenants,
+    cluster_id         uuid not null,
+    name               text not null,
+    labels             jsonb not null default '{}',
+    annotations        jsonb not null default '{}',
+    version            bigint not null default 1,       -- the ETag
+    kubernetes_version text not null default '',
+    distribution       text not null default '',
+    agent_version      text not null default '',
+    cluster_uid        text not null default '',
+    state              text not null default 'Pending'
+                       check (state in ('Pending','Connected','Offline','Expired','Revoked','Deregistered')),
+    state_since        timestamptz not null default now(),
+    not_now_until      timestamptz,
+    conditions         jsonb not null default '[]',
+    created_at         timestamptz not null default now(),
+    deregistered_at    timestamptz,
+    primary key (tenant_id, cluster_id)
+);
+create unique index clusters_by_name on clusters (tenant_id, name) where deregistered_at is null;
+create index clusters_by_labels on clusters using gin (labels jsonb_path_ops);
+
+create table certificates (
+    tenant_id   text not null,
+    cluster_id  uuid not null,
+    serial      text not null,           -- lower case hexadecimal
+    sha256      text not null,           -- base64url of the DER, as in x5t#S256
+    public_key  bytea not null,          -- SubjectPublicKeyInfo, DER
+    pem_chain   text not null,
+    state       text not null check (state in ('New','Current','Retired','Revoked')),
+    not_before  timestamptz not null,
+    not_after   timestamptz not null,
+    issued_at   timestamptz not null default now(),
+    revoked_at  timestamptz,
+    primary key (tenant_id, cluster_id, serial),
+    foreign key (tenant_id, cluster_id) references clusters
+);
+create unique index certificates_by_thumbprint on certificates (sha256);
+create unique index certificates_by_serial on certificates (serial);
+
+-- Liveness stands apart from the clusters, so that heartbeats never touch their rows.
+create table sessions (
+    tenant_id         text not null,
+    cluster_id        uuid not null,
+    epoch             bigint not null default 0,        -- the fencing token; only ever grows
+    instance_id       text not null default '',
+    relay_id          text not null default '',
+    connected_at      timestamptz,
+    last_heartbeat    timestamptz,                      -- the server's receive time
+    heartbeat_sequence bigint not null default 0,
+    clock_skew_ms     bigint,
+    extensions        integer not null default 0,
+    extensions_ready  integer not null default 0,
+    extensions_failed integer not null default 0,
+    extensions_drifted integer not null default 0,
+    reports_pending   integer not null default 0,
+    desired_digest    text not null default '',
+    takeovers         integer not null default 0,       -- epochs granted while another instance lived
+    last_takeover_at  timestamptz,
+    primary key (tenant_id, cluster_id),
+    foreign key (tenant_id, cluster_id) references clusters
+);
+create index sessions_by_heartbeat on sessions (last_heartbeat);
+
+create table inventories (
+    tenant_id   text not null,
+    cluster_id  uuid not null,
+    checksum    text not null,
+    summary     jsonb not null,
+    reported_at timestamptz not null default now(),
+    primary key (tenant_id, cluster_id),
+    foreign key (tenant_id, cluster_id) references clusters
+);
+create table inventory_objects (
+    tenant_id   text not null,
+    cluster_id  uuid not null,
+    kind        text not null,
+    namespace   text not null default '',
+    name        text not null,
+    data        jsonb not null default '{}',
+    primary key (tenant_id, cluster_id, kind, namespace, name),
+    foreign key (tenant_id, cluster_id) references inventories on delete cascade
+);
+
+create table extensions (
+    tenant_id   text not null references tenants,
+    name        text not null,
+    labels      jsonb not null default '{}',
+    annotations jsonb not null default '{}',
+    version     bigint not null default 1,
+    newest      integer not null,                        -- number of the newest revision
+    deleting    boolean not null default false,
+    created_at  timestamptz not null default now(),
+    updated_at  timestamptz not null default now(),
+    primary key (tenant_id, name)
+);
+
+create table revisions (
+    tenant_id         text not null,
+    extension         text not null,
+    number            integer not null,
+    digest            text not null,                     -- of the ExtensionSpec's canonical JSON
+    spec              jsonb not null,                    -- ExtensionSpec, canonical
+    state             text not null default 'Candidate'
+                      check (state in ('Candidate','Good','Quarantined','Superseded')),
+    provenance        text not null,
+    reason            text,
+    quarantine_reason text,
+    created_by        text not null,
+    created_at        timestamptz not null default now(),
+    primary key (tenant_id, extension, number),
+    foreign key (tenant_id, extension) references extensions on delete cascade
+);
+
+-- What a cluster gets: overrides flattened. Content-addressed, so that a fleet shares a few rows.
+create table resolved_specs (
+    tenant_id   text not null references tenants,
+    digest      text not null,                           -- of the ResolvedSpec's canonical JSON
+    spec        jsonb not null,
+    created_at  timestamptz not null default now(),
+    primary key (tenant_id, digest)
+);
+
+create table rollouts (
+    tenant_id      text not null,
+    rollout_id     uuid not null,
+    extension      text not null,
+    kind           text not null check (kind in ('publish','placement','rollback','delete')),
+    state          text not null default 'Pending'
+                   check (state in ('Pending','Running','Paused','AwaitingApproval','Succeeded','Failed',
+                                    'RollingBack','RolledBack','Superseded','Cancelled')),
+    version        bigint not null default 1,
+    revision       integer,
+    strategy       jsonb not null,                       -- RolloutStrategy in full; never changes
+    reason         text,
+    created_by     text not null,
+    created_at     timestamptz not null default now(),
+    started_at     timestamptz,
+    finished_at    timestamptz,
+    superseded_by  uuid,
+    rollback_of    uuid,
+    rolled_back_by uuid,
+    waiting_for    jsonb,
+    rate_per_minute double precision,                    -- what adaptive pacing has settled on
+    traceparent    text,
+    planned_at     timestamptz,                          -- when a pacer last looked
+    plan_after     timestamptz not null default now(),   -- no need to look before this
+    primary key (tenant_id, rollout_id),
+    foreign key (tenant_id, extension) references extensions on delete cascade
+);
+-- Publishing supersedes what runs, so one extension has one forward rollout at a time.
+create unique index rollouts_running on rollouts (tenant_id, extension)
+    where state in ('Pending','Running','Paused','AwaitingApproval');
+create index rollouts_to_plan on rollouts (plan_after)
+    where state in ('Pending','Running','AwaitingApproval','RollingBack');
+
+create table rollout_stages (
+    tenant_id      text not null,
+    rollout_id     uuid not null,
+    stage          integer not null,
+    name           text not null,
+    total          integer not null default 0,
+    -- kept in step with the targets by the statements that move them
+    to_apply       integer not null default 0,
+    in_flight      integer not null default 0,
+    succeeded      integer not null default 0,
+    failed         integer not null default 0,
+    skipped        integer not null default 0,
+    opened_at      timestamptz,
+    passed_at      timestamptz,
+    approved_at    timestamptz,
+    approved_by    text,
+    primary key (tenant_id, rollout_id, stage),
+    foreign key (tenant_id, rollout_id) references rollouts on delete cascade
+);
+
+create table rollout_targets (
+    tenant_id         text not null,
+    rollout_id        uuid not null,
+    cluster_id        uuid not null,
+    stage             integer not null,
+    position          integer not null,                  -- release order over the whole rollout
+    state             text not null default 'ToApply'
+                      check (state in ('ToApply','Released','Applying','Verifying','Succeeded','Failed',
+                                       'TimedOut','Skipped')),
+    skip_reason       text check (skip_reason in ('Offline','NotNow','Deregistered','OptedOut')),
+    goal_revision     integer not null,                  -- 0: absent
+    goal_digest       text not null,                     -- resolved spec; for absent the one that is there
+    goal_absent       boolean not null default false,
+    previous_revision integer not null default 0,
+    generation        bigint,                            -- of the assignment that the release made
+    reason            text,
+    message           text not null default '',
+    reverted          boolean not null default false,
+    released_at       timestamptz,
+    ready_since       timestamptz,
+    finished_at       timestamptz,
+    primary key (tenant_id, rollout_id, cluster_id),
+    foreign key (tenant_id, rollout_id) references rollouts on delete cascade
+);
+create index rollout_targets_in_order on rollout_targets (tenant_id, rollout_id, stage, state, position);
+create index rollout_targets_by_cluster on rollout_targets (tenant_id, cluster_id)
+    where state in ('ToApply','Released','Applying','Verifying','Skipped');
+
+-- What each cluster should run now, and what its agent last said of it.
+create table assignments (
+    tenant_id          text not null,
+    cluster_id         uuid not null,
+    extension          text not null,
+    -- desired
+    revision           integer not null,
+    spec_digest        text not null,
+    absent             boolean not null default false,
+    generation         bigint not null,
+    rollout_id         uuid not null,
+    released_at        timestamptz not null,
+    traceparent        text,
+    correction         integer not null default 0,
+    accepted_drift     jsonb not null default '[]',
+    -- known good here
+    good_revision      integer,
+    good_digest        text,
+    -- observed: the report with the highest (epoch, sequence)
+    epoch              bigint not null default 0,
+    sequence           bigint not null default 0,
+    observed_generation bigint,
+    observed_revision  integer,
+    observed_digest    text,
+    observed_rollout   uuid,
+    phase              text check (phase in ('Applying','Ready','Failed','Removed')),
+    reason             text,
+    message            text not null default '',
+    attempt            integer not null default 0,
+    conditions         jsonb not null default '[]',
+    seconds            jsonb,
+    ready_since        timestamptz,                      -- server time of the first Ready for this generation
+    reported_at        timestamptz,
+    drift_checked_at   timestamptz,
+    primary key (tenant_id, cluster_id, extension),
+    foreign key (tenant_id, cluster_id) references clusters
+);
+create index assignments_by_extension on assignments (tenant_id, extension, cluster_id);
+create index assignments_by_spec on assignments (tenant_id, spec_digest);
+
+-- Each event id that was stored, so that a replay is known for what it is.
+create table status_events (
+    tenant_id    text not null,
+    cluster_id   uuid not null,
+    event_id     uuid not null,
+    epoch        bigint not null,
+    sequence     bigint not null,
+    received_at  timestamptz not null default now(),
+    body         jsonb not null,
+    primary key (tenant_id, cluster_id, event_id, received_at)
+) partition by range (received_at);
+create table status_events_default partition of status_events default;
+
+create table drifts (
+    tenant_id    text not null,
+    drift_id     uuid not null,
+    cluster_id   uuid not null,
+    extension    text not null,
+    kind         text not null check (kind in ('version','manifest','silence')),
+    revision     integer not null,
+    since        timestamptz not null default now(),
+    resolved_at  timestamptz,
+    differences  jsonb not null default '[]',
+    truncated    boolean not null default false,
+    correcting   boolean not null default false,
+    primary key (tenant_id, drift_id)
+);
+create unique index drifts_open on drifts (tenant_id, cluster_id, extension, kind) where resolved_at is null;
+
+-- Wake-ups to send; written in the transaction of what they tell of.
+create table outbox (
+    tenant_id    text not null,
+    outbox_id    bigint generated always as identity,
+    cluster_id   uuid not null,
+    topic        text not null check (topic in ('desired','revoked')),
+    traceparent  text,
+    created_at   timestamptz not null default now(),
+    primary key (tenant_id, outbox_id)
+);
+
+-- The audit trail: append-only for every role, chained by hash within a tenant.
+create table events (
+    tenant_id     text not null,
+    sequence      bigint not null,
+    at            timestamptz not null,
+    actor         text not null,
+    address       text,
+    action        text not null,
+    subject       text not null,
+    reason        text,
+    message       text not null default '',
+    data          jsonb not null default '{}',
+    trace_id      text,
+    previous_hash text not null,
+    hash          text not null,
+    primary key (tenant_id, sequence)
+);
+create index events_by_subject on events (tenant_id, subject, sequence desc);
+create table event_heads (
+    tenant_id  text primary key references tenants,
+    sequence   bigint not null default 0,
+    hash       text not null default ''
+);
+
+create table idempotency_keys (
+    tenant_id    text not null,
+    key          text not null,
+    route        text not null,
+    request_sha  text not null,
+    status       integer,
+    response     jsonb,
+    created_at   timestamptz not null default now(),
+    primary key (tenant_id, key)
+);
+
+do $$
+declare t text;
+begin
+    foreach t in array array['bootstrap_tokens','clusters','certificates','sessions','inventories',
+        'inventory_objects','extensions','revisions','resolved_specs','rollouts','rollout_stages',
+        'rollout_targets','assignments','status_events','drifts','outbox','events','event_heads',
+        'idempotency_keys','tenants']
+    loop
+        execute format('alter table %I enable row level security', t);
+        execute format('alter table %I force row level security', t);
+        execute format('create policy one_tenant on %I to arcbridge_app
+            using (tenant_id = current_setting(''arcbridge.tenant'', true))
+            with check (tenant_id = current_setting(''arcbridge.tenant'', true))', t);
+        execute format('create policy all_tenants on %I to arcbridge_platform using (true) with check (true)', t);
+        execute format('grant select, insert, update, delete on %I to arcbridge_app, arcbridge_platform', t);
+    end loop;
+    revoke update, delete on events from arcbridge_app, arcbridge_platform;
+    revoke insert, update, delete on tenants from arcbridge_app;
+end
+$$;
