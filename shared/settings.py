@@ -14,10 +14,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 from shared.contract import limits
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    T = TypeVar("T", bound=DataclassInstance)
 
 PREFIX = "ARCBRIDGE_"
 MAX_PORT = 65535
@@ -183,21 +188,29 @@ class Settings:
         Raises SettingsError with every variable that is missing or wrong. The wrong value itself
         is not repeated: it may be a secret.
         """
-        values: dict[str, object] = {}
-        problems: list[str] = []
-        for each in dataclasses.fields(cls):
-            name, expected = variable(each.name), each.metadata["expected"]
-            text = environ.get(name, "").strip()
-            if text:
-                try:
-                    values[each.name] = each.metadata["parse"](text)
-                except ValueError:
-                    problems.append(f"{name} must be {expected}")
-            elif each.default is dataclasses.MISSING:
-                problems.append(f"{name} is not set: it must be {expected}")
-        if problems:
-            raise SettingsError(problems)
-        return cls(**values)  # type: ignore[arg-type] # each parsed by its own field's parser
+        return read(cls, environ)
+
+
+def read(cls: type[T], environ: Mapping[str, str]) -> T:
+    """Settings of any program: a dataclass whose fields were made by `setting`.
+
+    Raises SettingsError with every variable that is missing or wrong.
+    """
+    values: dict[str, object] = {}
+    problems: list[str] = []
+    for each in dataclasses.fields(cls):
+        name, expected = variable(each.name), each.metadata["expected"]
+        text = environ.get(name, "").strip()
+        if text:
+            try:
+                values[each.name] = each.metadata["parse"](text)
+            except ValueError:
+                problems.append(f"{name} must be {expected}")
+        elif each.default is dataclasses.MISSING:
+            problems.append(f"{name} is not set: it must be {expected}")
+    if problems:
+        raise SettingsError(problems)
+    return cls(**values)
 
 
 def variable(field_name: str) -> str:

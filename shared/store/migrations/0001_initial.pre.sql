@@ -66,6 +66,8 @@ create table certificates (
 );
 create unique index certificates_by_thumbprint on certificates (sha256);
 create unique index certificates_by_serial on certificates (serial);
+-- The relays ask every few seconds what was revoked lately.
+create index certificates_by_revocation on certificates (revoked_at) where revoked_at is not null;
 
 -- Liveness stands apart from the clusters, so that heartbeats never touch their rows.
 create table sessions (
@@ -340,6 +342,7 @@ create table outbox (
     created_at   timestamptz not null default now(),
     primary key (tenant_id, outbox_id)
 );
+create index outbox_in_order on outbox (outbox_id);
 
 -- The audit trail: append-only for every role, chained by hash within a tenant.
 create table events (
