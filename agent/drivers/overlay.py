@@ -1,0 +1,126 @@
+"""Decides whether an overlay may be built, from its files alone. Pure.
+
+kustomize fetches whatever it does not find on disk and can run programs, so every reference has to
+name a file or folder of the overlay itself, and fields that reach further are refused by name.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import yaml
+
+_KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+_REFUSED = frozenset({"helmCharts", "helmChartInflationGenerator", "helmGlobals"})
+_PATHS = frozenset(
+    {
+        "bases",
+        "components",
+        "configurations",
+        "crds",
+        "generators",
+        "patchesStrategicMerge",
+        "resources",
+        "transformers",
+        "validators",
+    }
+)
+"""Lists of paths; where kustomize allows it, an item may be YAML itself."""
+_WITH_PATH = frozenset({"openapi", "patches", "patchesJson6902", "replacements"})
+"""Objects, or lists of them, with a `path`."""
+_GENERATORS = frozenset({"configMapGenerator", "secretGenerator"})
+_HARMLESS = frozenset(
+    {
+        "apiVersion",
+        "buildMetadata",
+        "commonAnnotations",
+        "commonLabels",
+        "generatorOptions",
+        "images",
+        "kind",
+        "labels",
+        "metadata",
+        "namePrefix",
+        "nameSuffix",
+        "namespace",
+        "replicas",
+        "sortOptions",
+        "vars",
+    }
+)
+_FUNCTION_ANNOTATION = "config.kubernetes.io/function"
+
+
+class OverlayRefused(ValueError):
+    """The overlay reaches out of itself, or is not one."""
+
+
+def vet_overlay(files: Mapping[str, str], path: str) -> None:
+    """Return when `kubectl kustomize PATH` reads nothing but `files`. Raises OverlayRefused."""
+    tree = {posixpath.normpath(name): content for name, content in files.items()}
+    root = posixpath.normpath(path)
+    if not any(_join(root, name) in tree for name in _KUSTOMIZATIONS):
+        raise OverlayRefused(f"{path!r} holds no kustomization.yaml")
+    for name, content in tree.items():
+        if _FUNCTION_ANNOTATION in content:
+            raise OverlayRefused(f"{name}: functions that kustomize would run are refused")
+        if posixpath.basename(name) in _KUSTOMIZATIONS:
+            _vet_kustomization(name, content, tree)
+
+
+def _vet_kustomization(name: str, content: str, tree: Mapping[str, str]) -> None:
+    try:
+        document = yaml.safe_load(content)
+    except yaml.YAMLError as error:
+        raise OverlayRefused(f"{name} is not YAML") from error
+    if not isinstance(document, dict):
+        raise OverlayRefused(f"{name} is not an object")
+    folder = posixpath.dirname(name)
+    for field, value in document.items():
+        if field in _REFUSED:
+            raise OverlayRefused(f"{name}: {field} would fetch and run a chart; use a helm source")
+        if field not in _PATHS | _WITH_PATH | _GENERATORS | _HARMLESS:
+            raise OverlayRefused(f"{name}: the field {field} is not known here")
+        for reference in _references(field, value):
+            _vet_reference(name, folder, reference, tree)
+
+
+def _references(field: str, value: Any) -> Iterator[str]:
+    if field in _PATHS:
+        yield from (str(item) for item in _items(value) if "\n" not in str(item))
+    elif field in _WITH_PATH:
+        found = value if isinstance(value, list) else [value]
+        yield from (
+            str(item["path"]) for item in found if isinstance(item, dict) and "path" in item
+        )
+    elif field in _GENERATORS:
+        for generator in _items(value):
+            if isinstance(generator, dict):
+                yield from (str(f).rpartition("=")[2] for f in _items(generator.get("files")))
+                yield from (str(f) for f in _items(generator.get("envs")))
+                yield from (str(f) for f in [generator.get("env")] if f)
+
+
+def _vet_reference(name: str, folder: str, reference: str, tree: Mapping[str, str]) -> None:
+    """`reference` has to be a file of the tree, or a folder that holds some."""
+    target = posixpath.normpath(_join(folder, reference))
+    if posixpath.isabs(reference) or target.startswith("..") or "\\" in reference:
+        raise OverlayRefused(f"{name}: {reference!r} is outside the overlay")
+    if target not in tree and not _is_folder(target, tree):
+        raise OverlayRefused(
+            f"{name}: {reference!r} is not a file of the overlay; remote bases are refused"
+        )
+
+
+def _is_folder(target: str, tree: Iterable[str]) -> bool:
+    return target == "." or any(name.startswith(f"{target}/") for name in tree)
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _join(folder: str, name: str) -> str:
+    return posixpath.normpath(posixpath.join(folder, name))

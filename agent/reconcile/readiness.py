@@ -1,0 +1,99 @@
+"""Whether a live object is what its spec asks for: the kstatus algorithm, for any kind.
+
+Pure: it looks at one object and calls nobody. An object whose controller has not seen its newest
+generation is never ready, so the health of what was there before never counts.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from agent.reconcile.readiness_kinds import RULES
+from agent.reconcile.readiness_types import (
+    Object,
+    ObjectStatus,
+    Readiness,
+    condition,
+    conditions_of,
+    current,
+    failed,
+    in_progress,
+    optional_count_at,
+    text_at,
+    unknown,
+)
+
+__all__ = ["ObjectStatus", "Readiness", "compute"]
+
+
+def compute(obj: dict[str, Any] | None, *, now: datetime | None = None) -> Readiness:
+    """Judge one object; None or an empty one means that it is not there.
+
+    Source: sigs.k8s.io/cli-utils/pkg/kstatus. `now` matters only to pods that cannot be scheduled.
+    """
+    if not obj:
+        return Readiness(ObjectStatus.NOT_FOUND, "Resource not found", "NotFound")
+    if any(not isinstance(obj.get(part) or {}, dict) for part in ("metadata", "spec", "status")):
+        return unknown("Malformed", "metadata, spec or status is not an object")
+    return (
+        _terminating(obj)
+        or _generation(obj)
+        or _standard_conditions(obj)
+        or _by_kind(obj, now or datetime.now(UTC))
+        or _ready_condition(obj)
+        or current("Resource is current")
+    )
+
+
+def _terminating(obj: Object) -> Readiness | None:
+    if text_at(obj, "metadata", "deletionTimestamp"):
+        return Readiness(ObjectStatus.TERMINATING, "Resource scheduled for deletion", "Deleted")
+    return None
+
+
+def _generation(obj: Object) -> Readiness | None:
+    generation = optional_count_at(obj, "metadata", "generation")
+    observed = optional_count_at(obj, "status", "observedGeneration")
+    if generation is None or observed is None or generation == observed:
+        return None
+    kind = obj.get("kind", "Resource")
+    return in_progress(
+        "LatestGenerationNotObserved",
+        f"{kind} generation is {generation}, but latest observed generation is {observed}",
+    )
+
+
+def _standard_conditions(obj: Object) -> Readiness | None:
+    for found in conditions_of(obj):
+        if found["type"] == "Reconciling" and found.get("status") == "True":
+            return in_progress(*_words(found))
+        if found["type"] == "Stalled" and found.get("status") == "True":
+            return failed(*_words(found))
+    return None
+
+
+def _by_kind(obj: Object, now: datetime) -> Readiness | None:
+    group, _, _ = str(obj.get("apiVersion", "")).rpartition("/")
+    # The group that Deployments and DaemonSets lived in before `apps`.
+    rule = RULES.get(("apps" if group == "extensions" else group, str(obj.get("kind", ""))))
+    return rule(obj, now) if rule else None
+
+
+def _ready_condition(obj: Object) -> Readiness | None:
+    ready = condition(obj, "Ready")
+    if ready is None:
+        return None
+    generation = optional_count_at(obj, "metadata", "generation")
+    observed = optional_count_at(ready, "observedGeneration")
+    if generation is not None and observed is not None and observed < generation:
+        return in_progress("LatestGenerationNotObserved", "The Ready condition is an older one")
+    if ready.get("status") == "True":
+        return current("Resource is Ready")
+    if ready.get("status") in ("False", "Unknown"):
+        return in_progress(*_words(ready))
+    return unknown("UnknownConditionStatus", f"Ready is {ready.get('status')!r}")
+
+
+def _words(found: Object) -> tuple[str, str]:
+    return str(found.get("reason", "")), str(found.get("message", ""))
