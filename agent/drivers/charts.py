@@ -75,12 +75,7 @@ class Charts:
                 into=scratch,
                 deadline_seconds=self._seconds,
             )
-            archives = list(scratch.glob("*.tgz"))
-            if len(archives) != 1:
-                raise StepFailed(
-                    ReasonCode.ARTIFACT_FAILED, f"{repo} gave no archive for {chart} {version}"
-                )
-            archives[0].replace(target)
+            _only_archive(scratch, f"{chart} {version} from {repo}").replace(target)
         except ToolError as error:
             raise StepFailed(
                 ReasonCode.ARTIFACT_FAILED, f"{chart} {version} from {repo}: {error}"
@@ -119,3 +114,10 @@ class Charts:
         for path in kept[_KEPT:]:
             if path != keep:
                 path.unlink(missing_ok=True)
+
+
+def _only_archive(directory: Path, wanted: str) -> Path:
+    archives = list(directory.glob("*.tgz"))
+    if len(archives) != 1:
+        raise StepFailed(ReasonCode.ARTIFACT_FAILED, f"{wanted}: there is no archive in the answer")
+    return archives[0]

@@ -1,4 +1,4 @@
-"""Builds overlays with `kubectl kustomize`: files in, manifest out, nothing fetched, nothing run."""
+"""Builds overlays with `kubectl kustomize`: files in, manifest out; fetches and runs nothing."""
 
 from __future__ import annotations
 
