@@ -1,0 +1,66 @@
+"""How many targets of a stage may be in flight, and how many may fail.
+
+A percentage is of the stage's targets and rounds up to at least one; nothing here ever answers
+"no limit".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shared.contract.states import RolloutKind
+from shared.contract.strategy import RolloutStrategy
+from shared.planner.view import StageView
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits of one stage, as counts."""
+
+    concurrent: int
+    failures: int
+
+
+def count_of(limit: str, total: int) -> int:
+    """`3` is 3; `10%` of 25 is 3; `10%` of 4 is 1; `0%` is 0."""
+    if not limit.endswith("%"):
+        return int(limit)
+    percent = int(limit[:-1])
+    return max(1, -(-total * percent // 100)) if percent else 0
+
+
+def declared(strategy: RolloutStrategy, index: int, total: int) -> Limits:
+    """What the strategy says for a stage of `total` targets."""
+    stage = strategy.stages[index]
+    failures = stage.max_failures if stage.max_failures is not None else strategy.max_failures
+    return Limits(max(1, count_of(stage.max_concurrent, total)), count_of(failures, total))
+
+
+def limits(
+    kind: RolloutKind, strategy: RolloutStrategy, stages: Sequence[StageView], index: int
+) -> Limits:
+    """What holds for a stage now.
+
+    While no target has succeeded anywhere, a later stage keeps to the narrowest limits so far: a
+    canary stage whose clusters were all skipped has proven nothing, and must not open the way for
+    a wide stage.
+    """
+    own = declared(strategy, index, stages[index].total)
+    if kind is RolloutKind.ROLLBACK or any(stage.succeeded for stage in stages):
+        return own
+    earlier = [declared(strategy, s.index, s.total) for s in stages[:index] if s.total]
+    return Limits(
+        min([own.concurrent, *(limit.concurrent for limit in earlier)]),
+        min([own.failures, *(limit.failures for limit in earlier)]),
+    )
+
+
+def is_over_budget(
+    kind: RolloutKind, strategy: RolloutStrategy, stages: Sequence[StageView], index: int
+) -> bool:
+    """True when more targets of the stage failed than its budget allows. Rollbacks have none."""
+    if kind is RolloutKind.ROLLBACK:
+        return False
+    stage = stages[index]
+    return stage.failed - stage.forgiven > limits(kind, strategy, stages, index).failures

@@ -1,0 +1,115 @@
+"""What the rollout waits for, in one sentence, since when, and what ends the wait."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from shared.contract.reasons import ReasonCode
+from shared.contract.rollout import WaitingFor
+from shared.contract.states import RolloutState
+from shared.planner.decisions import AwaitApproval, Decision, End, Pause, RollBack
+from shared.planner.limits import limits
+from shared.planner.view import RolloutView, StageView
+
+
+def waiting_for(
+    view: RolloutView, stages: Sequence[StageView], decisions: Sequence[Decision], now: datetime
+) -> WaitingFor | None:
+    """The one sentence; None only for a rollout that is over. `since` stays while it waits on."""
+    found = _find(view, stages, decisions)
+    if found is None:
+        return None
+    before = view.waiting_for
+    same = before is not None and before.reason is found.reason
+    since = before.since if same and before is not None and before.since else now
+    return found.model_copy(update={"since": since})
+
+
+def _find(
+    view: RolloutView, stages: Sequence[StageView], decisions: Sequence[Decision]
+) -> WaitingFor | None:
+    for decision in decisions:
+        match decision:
+            case End() | RollBack():
+                return None
+            case AwaitApproval() | Pause():
+                return WaitingFor(reason=decision.reason, message=decision.message)
+            case _:
+                continue
+    if view.state is RolloutState.PAUSED:
+        return _paused(view)
+    if view.behind is not None:
+        return WaitingFor(
+            reason=ReasonCode.PROGRESSING,
+            message=f"rollback {view.behind} of the same extension must end first",
+        )
+    return next(_in_stages(view, stages), None) or WaitingFor(
+        reason=ReasonCode.PROGRESSING, message="targets are being released"
+    )
+
+
+def _paused(view: RolloutView) -> WaitingFor:
+    kept = (ReasonCode.FAILURE_BUDGET_EXCEEDED, ReasonCode.ROLLOUT_PAUSED)
+    if view.waiting_for is not None and view.waiting_for.reason in kept:
+        return view.waiting_for
+    return WaitingFor(
+        reason=ReasonCode.ROLLOUT_PAUSED, message="paused: an operator has to resume or cancel it"
+    )
+
+
+def _in_stages(view: RolloutView, stages: Sequence[StageView]) -> Iterator[WaitingFor]:
+    for stage in stages:
+        if stage.opened_at is None or not stage.unfinished:
+            continue
+        if stage.in_flight:
+            yield _in_flight(view, stages, stage)
+        elif not any(target.stage == stage.index for target in view.candidates):
+            yield _unreachable(view, stage)
+
+
+def _in_flight(view: RolloutView, stages: Sequence[StageView], stage: StageView) -> WaitingFor:
+    places = limits(view.kind, view.strategy, stages, stage.index).concurrent
+    full = bool(stage.to_apply) and stage.in_flight >= places
+    what = f"{stage.in_flight} targets of stage {stage.name} in flight"
+    if full:
+        what = f"all {places} places of stage {stage.name} are taken"
+    if stage.first_release is None and stage.first_ready is not None:
+        return WaitingFor(
+            reason=ReasonCode.SOAKING,
+            message=f"{what}: ready, and watched for the soak time",
+            until=stage.first_ready + view.strategy.stages[stage.index].soak,
+        )
+    return WaitingFor(
+        reason=ReasonCode.CONCURRENCY_REACHED if full else ReasonCode.PROGRESSING,
+        message=f"{what}: waits for their reports, until the deadline at the latest",
+        until=stage.first_release + view.strategy.progress_deadline
+        if stage.first_release
+        else None,
+    )
+
+
+def _unreachable(view: RolloutView, stage: StageView) -> WaitingFor:
+    silent = [t.reach.silent_since for t in view.unreachable if t.stage == stage.index]
+    first = min((at for at in silent if at is not None), default=None)
+    return WaitingFor(
+        reason=ReasonCode.CLUSTER_OFFLINE,
+        message=f"{stage.to_apply} clusters of stage {stage.name} cannot be reached: they are "
+        "released when they return, or skipped",
+        until=first + view.strategy.offline.after if first else None,
+    )
+
+
+def look_again_at(
+    view: RolloutView, stages: Sequence[StageView], idle_look: datetime
+) -> datetime | None:
+    """When time alone may change something; `idle_look` where a cluster's return may."""
+    moments: list[datetime] = []
+    for stage in stages:
+        if stage.in_flight and stage.first_release is not None:
+            moments.append(stage.first_release + view.strategy.progress_deadline)
+        if stage.in_flight and stage.first_ready is not None:
+            moments.append(stage.first_ready + view.strategy.stages[stage.index].soak)
+        if stage.opened_at is not None and (stage.unfinished or stage.skipped):
+            moments.append(idle_look)
+    return min(moments, default=None)
