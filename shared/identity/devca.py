@@ -1,0 +1,87 @@
+"""Makes a CA for development: `python -m shared.identity.devca DIR`.
+
+A root and an issuing CA, both P-256. The root's key is dropped at once: nothing needs it again, a
+new CA is made with one command. A folder that holds a CA already is left as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from shared.identity import certificates
+from shared.identity.certificates import ISSUING_LIFETIME, ROOT_LIFETIME
+from shared.identity.file_issuer import ISSUING_CERTIFICATE, ISSUING_KEY, ROOTS
+from shared.identity.issuer import signature_hash
+
+
+def make(
+    directory: Path, *, now: datetime | None = None, lifetime: timedelta = ISSUING_LIFETIME
+) -> bool:
+    """Make a CA in `directory`; False when there is one already."""
+    if (directory / ISSUING_KEY).exists():
+        return False
+    now = now or datetime.now(UTC)
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    root_key = ec.generate_private_key(ec.SECP256R1())
+    root = certificates.authority(
+        root_key.public_key(),
+        common_name="ArcBridge development root",
+        issuer=None,
+        serial=_serial(),
+        now=now,
+        lifetime=ROOT_LIFETIME,
+    ).sign(root_key, signature_hash(root_key))
+    key = ec.generate_private_key(ec.SECP256R1())
+    issuing = certificates.authority(
+        key.public_key(),
+        common_name="ArcBridge development issuing CA",
+        issuer=root,
+        serial=_serial(),
+        now=now,
+        lifetime=lifetime,
+    ).sign(root_key, signature_hash(root_key))
+    (directory / ROOTS).write_text(certificates.certificate_pem(root))
+    (directory / ISSUING_CERTIFICATE).write_text(certificates.certificate_pem(issuing))
+    # Last, and by a rename: a folder with a key is a whole one.
+    _write_key(directory / ISSUING_KEY, key)
+    return True
+
+
+def _serial() -> int:
+    return certificates.serial_from(secrets.token_bytes(certificates.SERIAL_BYTES))
+
+
+def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
+    pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    partial = path.with_suffix(".partial")
+    partial.unlink(missing_ok=True)
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(pem)
+    partial.rename(path)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Make it, and say where."""
+    parser = argparse.ArgumentParser(prog="python -m shared.identity.devca", description=__doc__)
+    parser.add_argument("directory", type=Path)
+    directory: Path = parser.parse_args(arguments).directory
+    made = make(directory)
+    sys.stdout.write(f"{'made a CA in' if made else 'there is a CA already in'} {directory}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
