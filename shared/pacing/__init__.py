@@ -1,0 +1,1 @@
+"""Token buckets: `gcra` is the arithmetic, `source` the seam, `memory` and `redis` its sides."""
