@@ -66,6 +66,8 @@ create table certificates (
 );
 create unique index certificates_by_thumbprint on certificates (sha256);
 create unique index certificates_by_serial on certificates (serial);
+-- The relays ask every few seconds what was revoked lately.
+create index certificates_by_revocation on certificates (revoked_at) where revoked_at is not null;
 
 -- Liveness stands apart from the clusters, so that heartbeats never touch their rows.
 create table sessions (
@@ -118,7 +120,8 @@ create table extensions (
     annotations jsonb not null default '{}',
     version     bigint not null default 1,
     newest      integer not null,                        -- number of the newest revision
-    deleting    boolean not null default false,
+    deleting    boolean not null default false,          -- a rollout of kind delete runs
+    deleted_at  timestamptz,                             -- gone everywhere; history is kept
     created_at  timestamptz not null default now(),
     updated_at  timestamptz not null default now(),
     primary key (tenant_id, name)
@@ -177,11 +180,13 @@ create table rollouts (
     primary key (tenant_id, rollout_id),
     foreign key (tenant_id, extension) references extensions on delete cascade
 );
--- Publishing supersedes what runs, so one extension has one forward rollout at a time.
-create unique index rollouts_running on rollouts (tenant_id, extension)
+-- Publishing supersedes what runs, so one extension has one forward rollout at a time; beside it
+-- at most one rollback, which the forward one waits for.
+create unique index rollouts_running on rollouts (tenant_id, extension, (kind = 'rollback'))
     where state in ('Pending','Running','Paused','AwaitingApproval');
 create index rollouts_to_plan on rollouts (plan_after)
-    where state in ('Pending','Running','AwaitingApproval','RollingBack');
+    where state in ('Pending','Running','Paused','AwaitingApproval');
+create index rollouts_by_extension on rollouts (tenant_id, extension, rollout_id desc);
 
 create table rollout_stages (
     tenant_id      text not null,
@@ -195,6 +200,7 @@ create table rollout_stages (
     succeeded      integer not null default 0,
     failed         integer not null default 0,
     skipped        integer not null default 0,
+    forgiven       integer not null default 0,           -- failures before an operator resumed
     opened_at      timestamptz,
     passed_at      timestamptz,
     approved_at    timestamptz,
@@ -246,9 +252,7 @@ create table assignments (
     traceparent        text,
     correction         integer not null default 0,
     accepted_drift     jsonb not null default '[]',
-    -- known good here
-    good_revision      integer,
-    good_digest        text,
+    good_revision      integer,                          -- newest of known_good, for lists
     -- observed: the report with the highest (epoch, sequence)
     epoch              bigint not null default 0,
     sequence           bigint not null default 0,
@@ -262,7 +266,10 @@ create table assignments (
     attempt            integer not null default 0,
     conditions         jsonb not null default '[]',
     seconds            jsonb,
-    ready_since        timestamptz,                      -- server time of the first Ready for this generation
+    ready_since        timestamptz,                      -- server time since when it is Ready at this generation
+    failed_generation  bigint,                           -- newest generation that a report gave up on,
+    failed_reason      text,                             -- whatever was reported after it
+    failed_message     text,
     reported_at        timestamptz,
     drift_checked_at   timestamptz,
     primary key (tenant_id, cluster_id, extension),
@@ -270,6 +277,31 @@ create table assignments (
 );
 create index assignments_by_extension on assignments (tenant_id, extension, cluster_id);
 create index assignments_by_spec on assignments (tenant_id, spec_digest);
+
+-- What was Ready on a cluster through its soak: where a rollback may go.
+create table known_good (
+    tenant_id   text not null,
+    cluster_id  uuid not null,
+    extension   text not null,
+    revision    integer not null,
+    spec_digest text not null,
+    since       timestamptz not null,
+    primary key (tenant_id, cluster_id, extension, revision, spec_digest),
+    foreign key (tenant_id, cluster_id) references clusters
+);
+create index known_good_by_spec on known_good (tenant_id, spec_digest);
+
+-- Clusters whose place under an extension has to be looked at again: they joined, left, changed
+-- their labels, or came back after a rollout that skipped them. A pacer makes one rollout of many.
+create table reconsiderations (
+    tenant_id   text not null,
+    extension   text not null,
+    cluster_id  uuid not null,
+    since       timestamptz not null default now(),
+    primary key (tenant_id, extension, cluster_id),
+    foreign key (tenant_id, extension) references extensions on delete cascade,
+    foreign key (tenant_id, cluster_id) references clusters
+);
 
 -- Each event id that was stored, so that a replay is known for what it is.
 create table status_events (
@@ -310,6 +342,7 @@ create table outbox (
     created_at   timestamptz not null default now(),
     primary key (tenant_id, outbox_id)
 );
+create index outbox_in_order on outbox (outbox_id);
 
 -- The audit trail: append-only for every role, chained by hash within a tenant.
 create table events (
@@ -351,7 +384,8 @@ declare t text;
 begin
     foreach t in array array['bootstrap_tokens','clusters','certificates','sessions','inventories',
         'inventory_objects','extensions','revisions','resolved_specs','rollouts','rollout_stages',
-        'rollout_targets','assignments','status_events','drifts','outbox','events','event_heads',
+        'rollout_targets','assignments','known_good',
+        'reconsiderations','status_events','drifts','outbox','events','event_heads',
         'idempotency_keys','tenants']
     loop
         execute format('alter table %I enable row level security', t);
