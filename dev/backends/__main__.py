@@ -7,23 +7,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import os
 import signal
 from dataclasses import asdict
 from pathlib import Path
 
-from dev.backends.session import Backends, backends
+from dev.backends.session import backends
+from dev.serving import write_ready
 from dev.state import owned, state_directory
-
-
-def write_ready(path: Path, running: Backends) -> None:
-    """Write the ready file by rename, so that a reader sees all of it or none."""
-    partial = path.with_name(f"{path.name}.partial")
-    partial.unlink(missing_ok=True)
-    partial.touch(mode=0o600)
-    partial.write_text(json.dumps({"pid": os.getpid(), **asdict(running)}))
-    partial.replace(path)
 
 
 async def until_told() -> None:
@@ -41,7 +31,7 @@ async def run(options: argparse.Namespace) -> None:
     try:
         async with backends(options.directory, durable=not options.fast) as running:
             if ready:
-                write_ready(ready, running)
+                write_ready(ready, asdict(running))
             print(f"PostgreSQL {running.postgres_url}\nRedis      {running.redis_url}", flush=True)
             await until_told()
     finally:
