@@ -1,0 +1,1 @@
+"""The control plane's REST API, as far as an agent uses it."""

@@ -1,0 +1,1 @@
+"""The ArcBridgeCluster resource: what it asks for, and what the agent shows there."""

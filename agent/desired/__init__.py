@@ -1,0 +1,1 @@
+"""Fetches the cluster's desired document and hands it on, complete or not at all."""

@@ -1,0 +1,1 @@
+"""The long-lived stream to the relay: liveness, wake-ups, inventory, certificate renewal."""

@@ -1,0 +1,1 @@
+"""Brings the journal's events to the control plane until each is acknowledged."""
