@@ -6,7 +6,7 @@ of, so typed models would only cost memory.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -20,6 +20,11 @@ from agent.kube.watch import Changed, Listed, watch_forever
 FIELD_MANAGER = "arcbridge"
 _APPLY = "application/apply-patch+yaml"
 _PAGE = 250
+_METADATA = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1,application/json"
+"""What to accept for objects without their content (PartialObjectMetadata of meta.k8s.io)."""
+
+Project = Callable[[Object], Object]
+"""Takes of an object what its caller keeps."""
 
 
 class PatchType(StrEnum):
@@ -100,8 +105,15 @@ class KubeClient:
         *,
         label_selector: str = "",
         field_selector: str = "",
+        metadata_only: bool = False,
+        project: Project | None = None,
     ) -> Page:
-        """Everything that matches, fetched page by page; all namespaces when none is given."""
+        """Everything that matches, fetched page by page; all namespaces when none is given.
+
+        `project` is applied to each page before the next is fetched, so that a large cluster's
+        objects are never in memory at once. With `metadata_only` the API server sends nothing
+        but metadata, where it can.
+        """
         params: dict[str, str | int | bool] = _selectors(label_selector, field_selector)
         items: list[Object] = []
         token: str | None = ""
@@ -110,12 +122,14 @@ class KubeClient:
                 "GET",
                 resource.path(namespace),
                 params={**params, "limit": _PAGE, **({"continue": token} if token else {})},
+                headers={"Accept": _METADATA.format("List")} if metadata_only else {},
             )
             # Items of a list carry neither apiVersion nor kind.
-            items += [
-                {"apiVersion": resource.api_version, "kind": resource.kind, **item}
+            found = (
+                {**item, "apiVersion": resource.api_version, "kind": resource.kind}
                 for item in page.get("items") or ()
-            ]
+            )
+            items += [project(item) if project else item for item in found]
             token = page.get("metadata", {}).get("continue") or None
         return Page(tuple(items), page.get("metadata", {}).get("resourceVersion", ""))
 
@@ -201,24 +215,46 @@ class KubeClient:
         *,
         label_selector: str = "",
         field_selector: str = "",
+        metadata_only: bool = False,
+        project: Project | None = None,
     ) -> AsyncIterator[Listed | Changed]:
-        """What matches and every change of it, until cancelled; see `agent.kube.watch`."""
+        """What matches and every change of it, until cancelled; see `agent.kube.watch`.
+
+        `metadata_only` and `project` are as for `list`.
+        """
         selectors = _selectors(label_selector, field_selector)
 
         async def list_all() -> tuple[tuple[Object, ...], str]:
             page = await self.list(
-                resource, namespace, label_selector=label_selector, field_selector=field_selector
+                resource,
+                namespace,
+                label_selector=label_selector,
+                field_selector=field_selector,
+                metadata_only=metadata_only,
+                project=project,
             )
             return page.items, page.resource_version
 
         path = resource.path(namespace)
+        accept = {"Accept": _METADATA.format("")} if metadata_only else {}
         async for item in watch_forever(
-            self._rest, path, {k: str(v) for k, v in selectors.items()}, self._headers, list_all
+            self._rest,
+            path,
+            {k: str(v) for k, v in selectors.items()},
+            {**self._headers, **accept},
+            list_all,
         ):
-            yield item
+            if project is not None and isinstance(item, Changed):
+                yield Changed(item.type, project(item.object))
+            else:
+                yield item
 
-    async def _call(self, method: str, path: str, **kwargs: Any) -> Object:
-        return await self._rest.call(method, path, headers=self._headers, **kwargs)
+    async def _call(
+        self, method: str, path: str, *, headers: dict[str, str] | None = None, **kwargs: Any
+    ) -> Object:
+        return await self._rest.call(
+            method, path, headers={**self._headers, **(headers or {})}, **kwargs
+        )
 
 
 def _selectors(label_selector: str, field_selector: str) -> dict[str, str | int | bool]:

@@ -149,6 +149,31 @@ class ReasonCode(StrEnum):
     )
     DUPLICATE_IDENTITY = ("DuplicateIdentity", Severity.PAGE, "Two agents use one identity.")
     REGISTERED = ("Registered", Severity.INFO, "The cluster holds a certificate.")
+    REGISTRATION_REFUSED = (
+        "RegistrationRefused",
+        Severity.INFO,
+        "The control plane refused the cluster's bootstrap token.",
+    )
+    TOKEN_MISSING = (
+        "TokenMissing",
+        Severity.INFO,
+        "The agent has no certificate that counts, and no bootstrap token to get one with.",
+    )
+    CLUSTER_INVALID = (
+        "ClusterInvalid",
+        Severity.INFO,
+        "The ArcBridgeCluster resource cannot be used as it is.",
+    )
+    CONTROL_PLANE_UNREACHABLE = (
+        "ControlPlaneUnreachable",
+        Severity.INFO,
+        "The agent cannot reach the control plane; it works on with what it holds.",
+    )
+    CONTROL_PLANE_UNTRUSTED = (
+        "ControlPlaneUntrusted",
+        Severity.INFO,
+        "What answered does not hold the root that the installation pinned.",
+    )
     STAGE_OPENED = ("StageOpened", Severity.INFO, "A stage's targets may now be released.")
     STAGE_PASSED = ("StagePassed", Severity.INFO, "A stage passed its gate.")
     AWAITING_APPROVAL = (
