@@ -303,6 +303,29 @@ create table reconsiderations (
     foreign key (tenant_id, cluster_id) references clusters
 );
 
+-- A rollout's targets with what is known of their clusters, as the planner is told.
+create view target_views with (security_invoker = true) as
+select t.tenant_id, t.rollout_id, t.cluster_id, c.name as cluster, t.stage, t.position, t.state,
+       t.skip_reason, t.goal_revision, t.goal_digest, t.goal_absent, t.generation, t.released_at,
+       t.ready_since, t.reverted,
+       c.state = 'Connected' as connected,
+       case when c.state <> 'Connected' then s.last_heartbeat end as silent_since,
+       c.not_now_until,
+       c.state in ('Revoked','Deregistered') as gone,
+       a.observed_rollout, a.observed_digest, a.observed_generation, a.phase as report_phase,
+       a.reason as report_reason, a.message as report_message,
+       a.ready_since as report_ready_since,
+       coalesce(a.observed_rollout = t.rollout_id and a.observed_digest = t.goal_digest
+                and a.observed_generation = t.generation, false) as report_counts,
+       a.failed_generation, a.failed_reason, a.failed_message
+from rollout_targets t
+join rollouts r on r.tenant_id = t.tenant_id and r.rollout_id = t.rollout_id
+join clusters c on c.tenant_id = t.tenant_id and c.cluster_id = t.cluster_id
+left join sessions s on s.tenant_id = t.tenant_id and s.cluster_id = t.cluster_id
+left join assignments a on a.tenant_id = t.tenant_id and a.cluster_id = t.cluster_id
+                       and a.extension = r.extension;
+grant select on target_views to arcbridge_app, arcbridge_platform;
+
 -- Each event id that was stored, so that a replay is known for what it is.
 create table status_events (
     tenant_id    text not null,
