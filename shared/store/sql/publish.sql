@@ -1,0 +1,133 @@
+-- Publishing: extensions, their revisions, and where the clusters stand.
+
+-- name: ensure_extension
+-- Make the extension's row where there is none, so that it can be locked.
+insert into extensions (tenant_id, name, newest)
+values (%(tenant)s, %(extension)s, 0)
+on conflict (tenant_id, name) do nothing
+
+-- name: lock_extension
+-- Take the extension's row: publishing, removing and rolling back it happen one after another.
+select name, labels, annotations, version, newest, deleting, deleted_at
+from extensions
+where tenant_id = %(tenant)s and name = %(extension)s
+for no key update
+
+-- name: read_extension
+-- The extension as it is, for a plan.
+select name, labels, annotations, version, newest, deleting, deleted_at
+from extensions
+where tenant_id = %(tenant)s and name = %(extension)s
+
+-- name: dependencies
+-- What each extension's newest revision depends on.
+select e.name, v.spec -> 'dependsOn' as depends_on
+from extensions e
+join revisions v on v.tenant_id = e.tenant_id and v.extension = e.name and v.number = e.newest
+where e.tenant_id = %(tenant)s and e.deleted_at is null and v.spec ? 'dependsOn'
+
+-- name: revision
+-- One revision.
+select number, digest, spec, state, provenance, reason, quarantine_reason, created_by, created_at
+from revisions
+where tenant_id = %(tenant)s and extension = %(extension)s and number = %(number)s
+
+-- name: quarantined_content
+-- A quarantined revision with this content.
+select number, quarantine_reason
+from revisions
+where tenant_id = %(tenant)s and extension = %(extension)s and digest = %(digest)s
+  and state = 'Quarantined'
+order by number desc
+limit 1
+
+-- name: current_revision
+-- The revision that clusters should have now: the newest Good one, else the newest Candidate.
+select number, digest, spec, state
+from revisions
+where tenant_id = %(tenant)s and extension = %(extension)s and state in ('Good','Candidate')
+order by state = 'Good' desc, number desc
+limit 1
+
+-- name: insert_revision
+-- A new revision.
+insert into revisions (tenant_id, extension, number, digest, spec, provenance, reason, created_by,
+                       created_at)
+values (%(tenant)s, %(extension)s, %(number)s, %(digest)s, %(spec)s, %(provenance)s, %(reason)s,
+        %(created_by)s, %(now)s)
+
+-- name: supersede_candidates
+-- Candidates that a newer revision overtook before they were proven.
+update revisions
+set state = 'Superseded'
+where tenant_id = %(tenant)s and extension = %(extension)s and state = 'Candidate'
+  and number < %(number)s
+
+-- name: update_extension
+-- The extension now has this newest revision.
+update extensions
+set newest = %(number)s, labels = %(labels)s, annotations = %(annotations)s, deleting = false,
+    deleted_at = null, version = version + 1, updated_at = %(now)s,
+    created_at = case when newest = 0 or deleted_at is not null then %(now)s else created_at end
+where tenant_id = %(tenant)s and name = %(extension)s
+
+-- name: relabel_extension
+-- The same content with other labels or annotations.
+update extensions
+set labels = %(labels)s, annotations = %(annotations)s, version = version + 1, updated_at = %(now)s
+where tenant_id = %(tenant)s and name = %(extension)s
+
+-- name: start_deleting
+-- A rollout that removes the extension begins.
+update extensions
+set deleting = true, version = version + 1, updated_at = %(now)s
+where tenant_id = %(tenant)s and name = %(extension)s
+
+-- name: standings
+-- Every cluster that may run extensions, with what is desired of this one there.
+select c.cluster_id, c.name, c.labels, c.state = 'Connected' as reachable,
+       case when a.absent then 0 else coalesce(a.revision, 0) end as revision,
+       case when a.absent then null else a.spec_digest end as digest
+from clusters c
+left join assignments a on a.tenant_id = c.tenant_id and a.cluster_id = c.cluster_id
+                       and a.extension = %(extension)s
+where c.tenant_id = %(tenant)s and c.state not in ('Deregistered','Revoked')
+
+-- name: standings_of
+-- The same of some clusters.
+select c.cluster_id, c.name, c.labels, c.state = 'Connected' as reachable,
+       case when a.absent then 0 else coalesce(a.revision, 0) end as revision,
+       case when a.absent then null else a.spec_digest end as digest
+from clusters c
+left join assignments a on a.tenant_id = c.tenant_id and a.cluster_id = c.cluster_id
+                       and a.extension = %(extension)s
+where c.tenant_id = %(tenant)s and c.state not in ('Deregistered','Revoked')
+  and c.cluster_id = any(%(clusters)s::uuid[])
+
+-- name: newest_rollout_of
+-- The last rollout that brought a revision out.
+select rollout_id, state
+from rollouts
+where tenant_id = %(tenant)s and extension = %(extension)s and revision = %(revision)s
+  and kind = 'publish'
+order by rollout_id desc
+limit 1
+
+-- name: specs
+-- Some resolved specs.
+select digest, spec
+from resolved_specs
+where tenant_id = %(tenant)s and digest = any(%(digests)s::text[])
+
+-- name: apply_seconds
+-- How long the extension took from release to ready lately: the median over its last targets.
+select percentile_cont(0.5) within group (order by extract(epoch from t.ready_since - t.released_at))
+from (
+    select x.ready_since, x.released_at
+    from rollouts r
+    join rollout_targets x on x.tenant_id = r.tenant_id and x.rollout_id = r.rollout_id
+    where r.tenant_id = %(tenant)s and r.extension = %(extension)s and x.state = 'Succeeded'
+      and x.ready_since > x.released_at
+    order by r.rollout_id desc
+    limit 1000
+) t

@@ -1,0 +1,95 @@
+-- Status reports: what agents say of their extensions.
+
+-- name: session
+-- The cluster's newest session, held until the report is stored, so that a newer one comes after it.
+select s.epoch, c.name, c.not_now_until
+from clusters c
+left join sessions s on s.tenant_id = c.tenant_id and s.cluster_id = c.cluster_id
+where c.tenant_id = %(tenant)s and c.cluster_id = %(cluster)s
+  and c.state not in ('Deregistered','Revoked')
+for share of c
+
+-- name: set_not_now
+-- Until when the cluster asks to be left alone.
+update clusters
+set not_now_until = %(until)s
+where tenant_id = %(tenant)s and cluster_id = %(cluster)s
+
+-- name: assignments
+-- The assignments a batch speaks of, taken in order of name.
+select extension, revision, spec_digest, absent, generation, rollout_id, correction, epoch, sequence,
+       observed_generation, observed_revision, observed_digest, observed_rollout, phase, reason,
+       message, attempt, conditions, seconds, ready_since, failed_generation, failed_reason,
+       failed_message, drift_checked_at
+from assignments
+where tenant_id = %(tenant)s and cluster_id = %(cluster)s and extension = any(%(extensions)s::text[])
+order by extension
+for no key update
+
+-- name: observe
+-- Store what the newest reports say.
+update assignments a
+set epoch = o.epoch,
+    sequence = o.sequence,
+    observed_generation = o.observed_generation,
+    observed_revision = o.observed_revision,
+    observed_digest = o.observed_digest,
+    observed_rollout = o.observed_rollout,
+    phase = o.phase,
+    reason = o.reason,
+    message = o.message,
+    attempt = o.attempt,
+    conditions = o.conditions,
+    seconds = o.seconds,
+    ready_since = o.ready_since,
+    failed_generation = o.failed_generation,
+    failed_reason = o.failed_reason,
+    failed_message = o.failed_message,
+    drift_checked_at = coalesce(o.drift_checked_at, a.drift_checked_at),
+    reported_at = %(now)s
+from jsonb_to_recordset(%(observations)s) as o(extension text, epoch bigint, sequence bigint,
+     observed_generation bigint, observed_revision int, observed_digest text, observed_rollout uuid,
+     phase text, reason text, message text, attempt int, conditions jsonb, seconds jsonb,
+     ready_since timestamptz, failed_generation bigint, failed_reason text, failed_message text,
+     drift_checked_at timestamptz)
+where a.tenant_id = %(tenant)s and a.cluster_id = %(cluster)s and a.extension = o.extension
+
+-- name: insert_events
+-- Keep the events themselves.
+insert into status_events (tenant_id, cluster_id, event_id, epoch, sequence, received_at, body)
+select %(tenant)s, %(cluster)s, e.event_id, %(epoch)s, e.sequence, %(now)s, e.body
+from unnest(%(ids)s::uuid[], %(sequences)s::bigint[], %(bodies)s::jsonb[])
+     as e(event_id, sequence, body)
+on conflict do nothing
+
+-- name: open_drift
+-- Open a drift, or replace the differences of the one that is open. `opened` tells which.
+insert into drifts (tenant_id, drift_id, cluster_id, extension, kind, revision, since, differences,
+                    truncated)
+values (%(tenant)s, %(drift)s, %(cluster)s, %(extension)s, 'manifest', %(revision)s, %(now)s,
+        %(differences)s, %(truncated)s)
+on conflict (tenant_id, cluster_id, extension, kind) where resolved_at is null do update
+set differences = excluded.differences, truncated = excluded.truncated, revision = excluded.revision
+returning drift_id = %(drift)s as opened, correcting
+
+-- name: close_drift
+-- The differences are gone.
+update drifts
+set resolved_at = %(now)s, correcting = false
+where tenant_id = %(tenant)s and cluster_id = %(cluster)s and extension = %(extension)s
+  and kind = 'manifest' and resolved_at is null
+returning drift_id
+
+-- name: close_silence
+-- The cluster speaks of these extensions again.
+update drifts
+set resolved_at = %(now)s
+where tenant_id = %(tenant)s and cluster_id = %(cluster)s
+  and extension = any(%(extensions)s::text[]) and kind = 'silence' and resolved_at is null
+
+-- name: correction_done
+-- The agent has acted on the correction that was asked for.
+update drifts
+set correcting = false
+where tenant_id = %(tenant)s and cluster_id = %(cluster)s and extension = %(extension)s
+  and resolved_at is null and correcting
