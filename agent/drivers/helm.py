@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agent.drivers.process import Finished, environment, run_tool
+from shared.telemetry.redaction import is_secret_name
 
 _START_SECONDS = 15.0
 """What helm may take beyond the timeout that it was given itself."""
@@ -120,7 +121,9 @@ class Helm:
                 str(upgrade.chart),
             ]
             return await self._run(
-                arguments, deadline_seconds=upgrade.timeout_seconds + _START_SECONDS
+                arguments,
+                deadline_seconds=upgrade.timeout_seconds + _START_SECONDS,
+                secrets=list(secret_values(upgrade.values)),
             )
 
     def _where(self, target: HelmTarget) -> list[str]:
@@ -131,7 +134,9 @@ class Helm:
             arguments.append(f"--kube-as-user={target.as_user}")
         return arguments
 
-    async def _run(self, arguments: list[str], *, deadline_seconds: float) -> Finished:
+    async def _run(
+        self, arguments: list[str], *, deadline_seconds: float, secrets: Sequence[str] = ()
+    ) -> Finished:
         home = self._work_dir / "helm"
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         env = environment(
@@ -147,7 +152,12 @@ class Helm:
             }
         )
         return await run_tool(
-            self._binary, arguments, env=env, cwd=home, deadline_seconds=deadline_seconds
+            self._binary,
+            arguments,
+            env=env,
+            cwd=home,
+            deadline_seconds=deadline_seconds,
+            secrets=secrets,
         )
 
     @contextmanager
@@ -162,3 +172,15 @@ class Helm:
             yield path
         finally:
             path.unlink(missing_ok=True)
+
+
+def secret_values(values: Any, *, secret: bool = False) -> Iterator[str]:
+    """Texts in Helm values that stand under a secret's name: helm may quote them in an error."""
+    if isinstance(values, Mapping):
+        for key, value in values.items():
+            yield from secret_values(value, secret=secret or is_secret_name(str(key)))
+    elif isinstance(values, list):
+        for value in values:
+            yield from secret_values(value, secret=secret)
+    elif secret and isinstance(values, str):
+        yield values

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -16,8 +15,9 @@ from enum import StrEnum
 
 from agent.errors import KubeError, KubeForbidden, KubeGone, KubeNotFound, KubeUnreachable
 from agent.kube.rest import Object, Params, Rest
+from shared.telemetry.logs import get_logger
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 WATCH_SECONDS = 290
 """How long one watch request may last before it is renewed."""
@@ -71,11 +71,11 @@ async def watch_forever(
         except (KubeNotFound, KubeForbidden):
             raise
         except KubeGone:
-            log.info("watch.relist", extra={"path": path})
+            log.info("watch too old, listing again", path=path)
         except KubeError as error:
             failures += 1
             delay = min(_BACKOFF_MAX_SECONDS, _BACKOFF_BASE_SECONDS * 2.0**failures)
-            log.warning("watch.broken", extra={"path": path, "error": str(error)[:300]})
+            log.warning("watch broken", path=path, error=str(error)[:300])
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
 
 

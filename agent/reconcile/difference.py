@@ -53,11 +53,11 @@ class FieldDifference:
 
 def compare_objects(desired: Object, observed: Object) -> list[FieldDifference]:
     """The differences of two states of one object, in order of path."""
-    found = _compare(_comparable(desired), _comparable(observed), ())
+    found = _compare(comparable(desired), comparable(observed), ())
     return sorted(found, key=lambda difference: difference.path)
 
 
-def _comparable(obj: Object) -> Object:
+def comparable(obj: Object) -> Object:
     """Without status and what the server alone writes into metadata."""
     kept = {key: value for key, value in obj.items() if key != "status"}
     meta = obj.get("metadata") or {}

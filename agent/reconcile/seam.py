@@ -134,8 +134,8 @@ class ReconcileSettings:
     """Helm revisions that are kept per release."""
     prune_cap: int = 50
     """Objects that one cycle may delete; more needs a person (PruneCapped)."""
-    max_attempts: int = 5
-    """Attempts at one generation before it is left Stalled."""
+    max_attempts: int = 3
+    """Attempts at one generation before Failed is the verdict."""
     retry_base_seconds: float = 5.0
     """Wait before the second attempt; doubles with each one."""
     retry_max_seconds: float = 300.0
@@ -146,6 +146,12 @@ class ReconcileSettings:
     """Wait before the second correction; doubles with each one."""
     event_quiet_seconds: float = 0.5
     """After a watch event, wait this long for more before a drift check."""
+    health_grace_seconds: float = 30.0
+    """How long a ready extension may be unready before its health counts as lost."""
+    own_pending_seconds: float = 2.0
+    """How long a pending release of ours is looked at before it is freed; our helm dies with us."""
+    foreign_pending_seconds: float = 300.0
+    """The same for a release that someone else's helm may be working on."""
     termination_seconds: float = 120.0
     """How long deleted objects may take to go."""
     hosts_allowed: frozenset[str] = field(default_factory=frozenset)

@@ -1,0 +1,149 @@
+"""Finds how live objects differ from their revision, and sets them right.
+
+A server-side-apply dry run (KEP-555, KEP-576) under the manager that applied the objects says what
+an apply would make of each; what differs from the live object is drift. So defaults, fields of
+other managers and status never count. Correcting is that same apply without the dry run: never a
+Helm upgrade or rollback, which would fill the release's history.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agent.clock import Clock
+from agent.errors import KubeError, KubeInvalid, KubeNotFound, StepFailed
+from agent.kube.client import KubeClient
+from agent.reconcile.apply import apply_objects, bounded_gather
+from agent.reconcile.drift_rules import DriftRules, changed, extra, missing
+from agent.reconcile.live import get_or_none, list_labelled
+from agent.reconcile.objects import Object, ObjectKey, key_of, prune_disabled, ref_of
+from agent.reconcile.prune import delete_objects
+from shared.contract.reasons import ReasonCode
+from shared.contract.status import Difference
+
+_TRIES = 3
+
+Found = Mapping[ObjectKey, tuple[Difference, ...]]
+
+
+@dataclass(frozen=True)
+class Desired:
+    """What an extension's objects should be, and under which manager they are applied."""
+
+    extension: str
+    objects: Mapping[ObjectKey, Object]
+    manager: str
+
+
+class DriftChecker:
+    """Compares and corrects."""
+
+    def __init__(self, kube: KubeClient, clock: Clock, *, termination_seconds: float) -> None:
+        self._kube = kube
+        self._clock = clock
+        self._termination_seconds = termination_seconds
+
+    async def check_all(self, desired: Desired, rules: DriftRules) -> Found:
+        """Every object, and objects that should not be there. Raises KubeError."""
+        objects = list(desired.objects.values())
+        live = await list_labelled(self._kube, desired.extension, objects)
+        answers = await bounded_gather(
+            [self._check(desired, obj, rules, live.get(key_of(obj))) for obj in objects]
+        )
+        found = dict(zip(desired.objects, answers, strict=True))
+        for key, obj in live.items():
+            if key not in desired.objects and _is_extra(obj):
+                found[key] = extra(obj, rules, self._clock.now())
+        return {key: differences for key, differences in found.items() if differences}
+
+    async def check_some(
+        self, desired: Desired, rules: DriftRules, keys: Sequence[ObjectKey]
+    ) -> Found:
+        """These objects only; an empty tuple for one without drift. Raises KubeError."""
+        objects = [desired.objects[key] for key in keys if key in desired.objects]
+        answers = await bounded_gather([self._check(desired, obj, rules, None) for obj in objects])
+        return {key_of(obj): found for obj, found in zip(objects, answers, strict=True)}
+
+    async def correct(self, desired: Desired, found: Found) -> None:
+        """Apply what was changed or is missing, delete what is extra. Raises StepFailed."""
+        failure = ReasonCode.DRIFT_CORRECTION_FAILED
+        wrong = [desired.objects[key] for key in found if key in desired.objects]
+        try:
+            await apply_objects(
+                self._kube, wrong, failure=failure, force=True, manager=desired.manager
+            )
+            refs = [
+                ref_of(_reference(difference))
+                for key, differences in found.items()
+                if key not in desired.objects
+                for difference in differences
+            ]
+            await delete_objects(
+                self._kube, desired.extension, refs, seconds=self._termination_seconds
+            )
+        except KubeError as error:
+            raise StepFailed(failure, str(error)) from error
+
+    async def _check(
+        self, desired: Desired, obj: Object, rules: DriftRules, live: Object | None
+    ) -> tuple[Difference, ...]:
+        """Compare one object with what an apply would make of it, both at one resourceVersion."""
+        for _ in range(_TRIES):
+            if live is None:
+                live = await get_or_none(self._kube, obj)
+            if live is None:
+                return missing(obj, rules, self._clock.now())
+            applied = await self._dry_run(desired, obj, live)
+            if _version(applied) == _version(live):
+                break
+            live = await get_or_none(self._kube, obj)
+            if live is not None and _version(applied) == _version(live):
+                break
+        if live is None:
+            return missing(obj, rules, self._clock.now())
+        return changed(applied, live, rules, self._clock.now())
+
+    async def _dry_run(self, desired: Desired, obj: Object, live: Object) -> Object:
+        try:
+            resource = await self._kube.resource(str(obj["apiVersion"]), str(obj["kind"]))
+            return await self._kube.apply(
+                resource, obj, force=True, dry_run=True, manager=desired.manager
+            )
+        except KubeInvalid:
+            # An immutable field was changed, so that an apply is refused: compare what is declared.
+            overlaid: Object = _overlaid(live, obj)
+            return overlaid
+        except KubeNotFound:
+            return live
+
+
+def _overlaid(live: Object, declared: Any) -> Any:
+    """`live` with every declared field put on top; lists count as a whole."""
+    if not (isinstance(live, dict) and isinstance(declared, dict)):
+        return copy.deepcopy(declared)
+    merged = dict(live)
+    for key, value in declared.items():
+        merged[key] = _overlaid(live[key], value) if key in live else copy.deepcopy(value)
+    return merged
+
+
+def _is_extra(obj: Object) -> bool:
+    """Not made by a controller from one of ours, not on its way out, not to be kept."""
+    meta = obj["metadata"]
+    controlled = bool(meta.get("ownerReferences"))
+    return not controlled and not meta.get("deletionTimestamp") and not prune_disabled(obj)
+
+
+def _reference(difference: Difference) -> Object:
+    return {
+        "apiVersion": difference.api_version,
+        "kind": difference.object_kind,
+        "metadata": {"name": difference.name, "namespace": difference.namespace or ""},
+    }
+
+
+def _version(obj: Object) -> str:
+    return str(obj["metadata"].get("resourceVersion", ""))

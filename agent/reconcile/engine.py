@@ -1,0 +1,231 @@
+"""Keeps one worker per extension of the newest desired document.
+
+It holds no state of its own that matters: documents come from outside, everything else is read from
+the cluster. An extension that a document does not list is left alone, with all it has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.clock import Clock
+from agent.drivers.charts import Charts
+from agent.drivers.helm import Helm
+from agent.drivers.kustomize import Kustomize
+from agent.errors import KubeError
+from agent.kube.client import KubeClient
+from agent.reconcile.drift import DriftChecker
+from agent.reconcile.helm_deployer import HelmDeployer
+from agent.reconcile.kustomize_deployer import KustomizeDeployer
+from agent.reconcile.owned import OwnedObjects, Sighting
+from agent.reconcile.record import RecordStore, SourceKind
+from agent.reconcile.seam import (
+    ExtensionStatus,
+    ExtensionTally,
+    ReconcileGate,
+    ReconcileSettings,
+    StatusSink,
+)
+from agent.reconcile.work import Deployer
+from agent.reconcile.worker import Intent, Surroundings, Worker
+from shared.contract.desired import DesiredDocument, DesiredState
+from shared.contract.reasons import ReasonCode
+from shared.contract.states import ExtensionPhase
+from shared.telemetry.logs import get_logger
+
+log = get_logger(__name__)
+
+_RETRY_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Drivers:
+    """The tools that do the deploying."""
+
+    helm: Helm
+    charts: Charts
+    kustomize: Kustomize
+
+    @classmethod
+    def from_settings(cls, settings: ReconcileSettings) -> Drivers:
+        """The real tools with private directories below `work_dir`."""
+        work_dir = settings.work_dir
+        helm = Helm(settings.helm, work_dir, settings.kubeconfig, history_max=settings.history_max)
+        charts = Charts(
+            helm,
+            work_dir / "charts",
+            hosts_allowed=settings.hosts_allowed,
+            seconds=settings.tool_seconds,
+        )
+        return cls(helm, charts, Kustomize(settings.kubectl, work_dir, seconds=60.0))
+
+
+class Engine:
+    """The reconciler of one cluster."""
+
+    def __init__(
+        self,
+        *,
+        kube: KubeClient,
+        drivers: Drivers,
+        sink: StatusSink,
+        settings: ReconcileSettings,
+        clock: Clock,
+    ) -> None:
+        self._kube = kube
+        self._sink = sink
+        self._settings = settings
+        self._clock = clock
+        self._deployers: Mapping[SourceKind, Deployer] = {
+            SourceKind.HELM: HelmDeployer(
+                kube,
+                drivers.helm,
+                drivers.charts,
+                own_pending_seconds=settings.own_pending_seconds,
+                foreign_pending_seconds=settings.foreign_pending_seconds,
+            ),
+            SourceKind.KUSTOMIZE: KustomizeDeployer(
+                kube,
+                drivers.kustomize,
+                prune_cap=settings.prune_cap,
+                termination_seconds=settings.termination_seconds,
+            ),
+        }
+        self._submitted: tuple[DesiredDocument, ReconcileGate] | None = None
+        self._arrived = asyncio.Event()
+        self._workers: dict[str, Worker] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def submit(self, document: DesiredDocument, *, reconcile_allowed: ReconcileGate) -> None:
+        """Take a complete document and the CR's gate; the newest wins; never blocks."""
+        self._submitted = (document, reconcile_allowed)
+        self._arrived.set()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        records = RecordStore(self._kube, self._settings.state_namespace)
+        await self._prepare(records)
+        async with asyncio.TaskGroup() as group:
+            owned = OwnedObjects(self._kube, group, self._tell)
+            surroundings = Surroundings(
+                kube=self._kube,
+                deployers=self._deployers,
+                records=records,
+                sink=self._sink,
+                settings=self._settings,
+                clock=self._clock,
+                drift=DriftChecker(
+                    self._kube,
+                    self._clock,
+                    termination_seconds=self._settings.termination_seconds,
+                ),
+                owned=owned,
+                slots=asyncio.Semaphore(self._settings.concurrency),
+                missing_dependency=self._missing_dependency,
+                changed=self._nudge_all,
+            )
+            while True:
+                await self._arrived.wait()
+                self._arrived.clear()
+                self._assign(group, surroundings)
+
+    def counters(self) -> ExtensionTally:
+        """Numbers for the heartbeat; tombstones are not counted."""
+        present = [w for w in self._workers.values() if _is_present(w)]
+        return ExtensionTally(
+            total=len(present),
+            ready=sum(worker.is_ready for worker in present),
+            failed=sum(_has_failed(worker) for worker in present),
+            drifted=sum(worker.has_drifted for worker in present),
+        )
+
+    def statuses(self) -> tuple[ExtensionStatus, ...]:
+        """One line per extension, in order of name."""
+        return tuple(
+            _status(self._workers[name])
+            for name in sorted(self._workers)
+            if _is_present(self._workers[name])
+        )
+
+    async def _prepare(self, records: RecordStore) -> None:
+        """A clean work directory and the agent's namespace, however long the API server takes."""
+        await asyncio.to_thread(_sweep, self._settings.work_dir)
+        while True:
+            try:
+                await records.prepare()
+            except KubeError as error:
+                log.warning("cluster unreachable", error=str(error)[:300])
+                await self._clock.sleep(_RETRY_SECONDS)
+            else:
+                return
+
+    def _assign(self, group: asyncio.TaskGroup, surroundings: Surroundings) -> None:
+        """Give each extension's worker its newest intent; end workers that have none."""
+        if self._submitted is None:
+            return
+        document, gate = self._submitted
+        listed = {extension.name: extension for extension in document.extensions}
+        for name in [name for name in self._workers if name not in listed]:
+            self._tasks.pop(name).cancel()
+            del self._workers[name]
+        for name, desired in listed.items():
+            intent = Intent(desired, gate)
+            if name in self._workers:
+                self._workers[name].assign(intent)
+            else:
+                worker = Worker(name, surroundings, intent)
+                self._workers[name] = worker
+                self._tasks[name] = group.create_task(worker.run(), name=f"extension {name}")
+        self._nudge_all()
+
+    def _tell(self, extension: str, sighting: Sighting) -> None:
+        worker = self._workers.get(extension)
+        if worker is not None:
+            worker.notice(sighting)
+
+    def _nudge_all(self) -> None:
+        for worker in self._workers.values():
+            worker.nudge()
+
+    def _missing_dependency(self, names: tuple[str, ...]) -> str | None:
+        for name in names:
+            worker = self._workers.get(name)
+            if worker is None or not _is_present(worker):
+                return f"It waits for {name}, which is not on this cluster"
+            if not worker.is_ready:
+                return f"It waits for {name} to be ready"
+        return None
+
+
+def _sweep(work_dir: Path) -> None:
+    """Remove what a killed agent left half-way."""
+    for pattern in ("overlay-*", "values-*", "charts/pull-*", "charts/*.partial"):
+        for left in work_dir.glob(pattern):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
+
+
+def _is_present(worker: Worker) -> bool:
+    return worker.intent.desired.state is DesiredState.PRESENT
+
+
+def _has_failed(worker: Worker) -> bool:
+    return worker.record is not None and worker.record.phase is ExtensionPhase.FAILED
+
+
+def _status(worker: Worker) -> ExtensionStatus:
+    desired, record = worker.intent.desired, worker.record
+    reason = worker.held or (record.reason if record else ReasonCode.PROGRESSING)
+    return ExtensionStatus(
+        name=worker.name,
+        revision=desired.revision,
+        ready=worker.is_ready and worker.held is None,
+        reason=reason,
+        message=worker.message,
+    )

@@ -1,0 +1,227 @@
+"""Guards an extension that was applied: is it still healthy, and is it still what was applied?
+
+Watch events make it look within a second; an interval makes it look even if no event ever comes.
+Correcting is bounded: where someone else keeps changing a field back, it gives up and says so.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent.errors import StepFailed
+from agent.reconcile import conditions
+from agent.reconcile.drift import Desired, Found
+from agent.reconcile.drift_rules import DriftRules, describe, identity, report, with_first_seen
+from agent.reconcile.health import explain
+from agent.reconcile.objects import key_of
+from agent.reconcile.observed import ObservedObjects
+from agent.reconcile.reporter import Reporter
+from agent.reconcile.work import Applied
+from shared.contract.desired import DesiredExtension
+from shared.contract.extension import DriftMode, DriftPolicy
+from shared.contract.reasons import ReasonCode
+from shared.contract.states import ExtensionPhase
+from shared.contract.status import ConditionType, Difference, StepSeconds
+
+if TYPE_CHECKING:
+    from agent.reconcile.worker import Surroundings
+
+_QUIET_SECONDS = 60.0
+"""A drift that stays away this long after its correction was set right for good."""
+
+
+class Guard:
+    """Looks after the objects of one applied release."""
+
+    def __init__(
+        self,
+        surroundings: Surroundings,
+        reporter: Reporter,
+        observed: ObservedObjects,
+        applied: Applied,
+    ) -> None:
+        self._s = surroundings
+        self._reporter = reporter
+        self._observed = observed
+        self._desired = Desired(
+            reporter.record.extension, {key_of(o): o for o in applied.objects}, applied.manager
+        )
+        self._found: Found = {}
+        self._unready_since: float | None = None
+        self._next_check = surroundings.clock.monotonic()
+        self._next_correction = 0.0
+        self._last_correction: float | None = None
+        self._released_as = ReasonCode.UPGRADE_SUCCEEDED
+
+    @property
+    def has_drifted(self) -> bool:
+        """The last check found differences."""
+        return bool(self._found)
+
+    async def report_ready(
+        self, desired: DesiredExtension, reason: ReasonCode, seconds: StepSeconds | None = None
+    ) -> None:
+        """Every object is current."""
+        self._released_as = reason
+        self._unready_since = None
+        message = f"Revision {desired.revision} is ready"
+        await self._reporter.report(
+            desired, ExtensionPhase.READY, reason, message, conditions.ready(reason, message),
+            attempt=self._reporter.record.attempt, seconds=seconds,
+        )  # fmt: skip
+
+    async def report_unhealthy(
+        self,
+        desired: DesiredExtension,
+        reason: ReasonCode,
+        message: str,
+        seconds: StepSeconds | None = None,
+    ) -> None:
+        """Applied, but not, or not any more, ready."""
+        await self._reporter.report(
+            desired, ExtensionPhase.FAILED, reason, message, conditions.unhealthy(reason, message),
+            attempt=self._reporter.record.attempt, seconds=seconds,
+        )  # fmt: skip
+
+    async def look(self, desired: DesiredExtension) -> float | None:
+        """Do what is due. Returns the seconds until something is due by itself."""
+        policy = desired.spec.drift if desired.spec else DriftPolicy(mode=DriftMode.OFF)
+        health_pause = await self._look_at_health(desired)
+        drift_pause = await self._look_for_drift(desired, policy)
+        pauses = [pause for pause in (health_pause, drift_pause) if pause is not None]
+        return max(0.0, min(pauses)) if pauses else None
+
+    async def _look_at_health(self, desired: DesiredExtension) -> float | None:
+        health = self._observed.health()
+        was_ready = self._reporter.record.phase is ExtensionPhase.READY
+        if health.is_ready:
+            self._unready_since = None
+            if not was_ready:
+                await self.report_ready(desired, self._released_as)
+                self._s.changed()
+            return None
+        if not was_ready:
+            return None
+        now = self._s.clock.monotonic()
+        self._unready_since = self._unready_since or now
+        left = self._unready_since + self._s.settings.health_grace_seconds - now
+        if left > 0 and not health.has_failed:
+            return left
+        message = await explain(self._s.kube, health, self._observed.live)
+        await self.report_unhealthy(desired, ReasonCode.HEALTH_CHECK_FAILED, message)
+        self._s.changed()
+        return None
+
+    async def _look_for_drift(self, desired: DesiredExtension, policy: DriftPolicy) -> float | None:
+        asked = desired.correction > self._reporter.record.correction
+        edited = self._observed.take_edited()
+        if policy.mode is DriftMode.OFF and not asked:
+            return None
+        clock, rules = self._s.clock, DriftRules(policy.ignore, desired.accepted_drift)
+        due = clock.monotonic() >= self._next_check
+        if edited and not due:
+            await clock.sleep(self._s.settings.event_quiet_seconds)
+            edited |= self._observed.take_edited()
+        before = self._found
+        if due or asked or any(key not in self._desired.objects for key in edited):
+            self._found = await self._s.drift.check_all(self._desired, rules)
+        elif edited:
+            some = await self._s.drift.check_some(self._desired, rules, sorted(edited))
+            merged = {**self._found, **some}
+            self._found = {key: found for key, found in merged.items() if found}
+        if due:
+            self._next_check = clock.monotonic() + policy.interval.total_seconds()
+        if due or _fields(self._found) != _fields(before):
+            await self._report_found(desired)
+        if self._found and (asked or policy.mode is DriftMode.CORRECT):
+            await self._correct(desired, rules, asked=asked)
+        elif asked:
+            await self._reporter.remember(correction=desired.correction)
+            await self._report_found(desired)
+        self._forget_corrections_when_quiet()
+        return self._pause(policy)
+
+    async def _correct(self, desired: DesiredExtension, rules: DriftRules, *, asked: bool) -> None:
+        """One attempt, if one is due and left; an operator's request always gets one."""
+        settings, clock = self._s.settings, self._s.clock
+        corrections = self._reporter.record.corrections
+        spent = corrections >= settings.correction_attempts
+        if not asked and (spent or clock.monotonic() < self._next_correction):
+            return
+        corrections += 1
+        pause = settings.correction_base_seconds * 2.0 ** (corrections - 1)
+        self._last_correction = clock.monotonic()
+        self._next_correction = self._last_correction + pause
+        await self._reporter.remember(corrections=corrections, correction=desired.correction)
+        wrong, trouble = self._found, ""
+        try:
+            await self._s.drift.correct(self._desired, wrong)
+        except StepFailed as error:
+            trouble = str(error)
+        self._found = await self._s.drift.check_all(self._desired, rules)
+        if not self._found:
+            await self._report(desired, ReasonCode.DRIFT_CORRECTED, describe(_flat(wrong)), True)
+        elif corrections >= settings.correction_attempts or asked:
+            message = trouble or f"It comes back: {describe(_flat(self._found))}"
+            await self._report(desired, ReasonCode.DRIFT_CORRECTION_FAILED, message, False)
+
+    async def _report_found(self, desired: DesiredExtension) -> None:
+        reason = ReasonCode.DRIFT_DETECTED if self._found else ReasonCode.NO_DRIFT_DETECTED
+        await self._report(desired, reason, describe(_flat(self._found)), None)
+
+    async def _report(
+        self, desired: DesiredExtension, reason: ReasonCode, message: str, remedied: bool | None
+    ) -> None:
+        """Tell the newest findings; the extension's phase stays what it is."""
+        record = self._reporter.record
+        differences = with_first_seen(_flat(self._found), record.first_seen)
+        first_seen = {identity(found): found.first_seen for found in differences}
+        if first_seen != record.first_seen:
+            await self._reporter.remember(first_seen=first_seen)
+        verdicts = [conditions.verdict(ConditionType.DRIFTED, bool(differences), reason, message)]
+        if remedied is not None:
+            verdicts.append(conditions.verdict(ConditionType.REMEDIATED, remedied, reason, message))
+            verdicts.append(
+                conditions.verdict(ConditionType.STALLED, not remedied, reason, message)
+            )
+        await self._reporter.report(
+            desired,
+            record.phase,
+            reason,
+            message,
+            verdicts,
+            attempt=record.attempt,
+            drift=report(
+                differences,
+                checked_at=self._s.clock.now(),
+                corrections=record.corrections,
+                correction=record.correction,
+            ),
+            lasting=False,
+        )
+
+    def _forget_corrections_when_quiet(self) -> None:
+        if self._found or self._last_correction is None or not self._reporter.record.corrections:
+            return
+        if self._s.clock.monotonic() - self._last_correction >= _QUIET_SECONDS:
+            self._last_correction = None
+            self._reporter.record = self._reporter.record.model_copy(update={"corrections": 0})
+
+    def _pause(self, policy: DriftPolicy) -> float | None:
+        if policy.mode is DriftMode.OFF:
+            return None
+        now = self._s.clock.monotonic()
+        pause = self._next_check - now
+        left = self._s.settings.correction_attempts - self._reporter.record.corrections
+        if self._found and policy.mode is DriftMode.CORRECT and left > 0:
+            pause = min(pause, self._next_correction - now)
+        return pause
+
+
+def _flat(found: Found) -> list[Difference]:
+    return [difference for key in sorted(found) for difference in found[key]]
+
+
+def _fields(found: Found) -> set[tuple[str, str]]:
+    """What makes two findings the same: fields and what they hold."""
+    return {(identity(item), repr(item.observed)) for items in found.values() for item in items}

@@ -1,0 +1,255 @@
+"""Helm extensions: observe the release's state, choose, act, and look at what stands there.
+
+The state comes from Helm's own records in the cluster and from nowhere else, so an agent that was
+killed at any point goes on from what is really there. A failed upgrade is reported and not undone:
+which revision to go back to is the control plane's decision.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from agent.drivers.charts import Chart, Charts
+from agent.drivers.helm import Helm, HelmTarget, Upgrade
+from agent.errors import KubeConflict, KubeNotFound, StepFailed, ToolError
+from agent.kube.client import KubeClient
+from agent.reconcile.apply import bounded_gather, live_resource
+from agent.reconcile.helm_failures import helm_failure
+from agent.reconcile.namespaces import refuse_forbidden
+from agent.reconcile.objects import (
+    EXTENSION_LABEL,
+    MANAGED_BY_LABEL,
+    Object,
+    key_of,
+    labelled,
+    ref_of,
+)
+from agent.reconcile.placement import ensure_namespace, placed_objects
+from agent.reconcile.record import ExtensionRecord, InventoryItem
+from agent.reconcile.releases import (
+    SECRETS,
+    SPEC_LABEL,
+    ReleaseState,
+    Revision,
+    decode_release,
+    find_releases,
+    load_revisions,
+    spec_mark,
+    state_of,
+    unlocked,
+)
+from agent.reconcile.work import Action, Applied, Work
+from shared.contract.extension import HelmSource
+from shared.contract.reasons import ReasonCode
+from shared.telemetry.logs import get_logger
+
+log = get_logger(__name__)
+
+HELM_MANAGER = "helm"
+"""The field manager of helm's own server-side apply."""
+_HOOK_SECONDS_MIN = 30.0
+
+
+class HelmDeployer:
+    """Deploys charts with the real helm."""
+
+    def __init__(
+        self,
+        kube: KubeClient,
+        helm: Helm,
+        charts: Charts,
+        *,
+        own_pending_seconds: float,
+        foreign_pending_seconds: float,
+    ) -> None:
+        self._kube = kube
+        self._helm = helm
+        self._charts = charts
+        self._own_pending = own_pending_seconds
+        self._foreign_pending = foreign_pending_seconds
+
+    async def plan(self, work: Work) -> Action:
+        """Install, upgrade, or nothing when the newest revision is deployed from this content."""
+        revisions = await load_revisions(self._kube, work.spec.namespace, work.name)
+        return _action(state_of(revisions, spec_mark(work.content_digest)), revisions)
+
+    async def deploy(self, work: Work, action: Action) -> Applied:
+        """Bring the release to the work's spec, and its objects under the extension's label."""
+        started = time.monotonic()
+        fetched = started
+        if action is not Action.NONE:
+            chart = await self._charts.obtain(_source(work), fresh=work.attempt > 1)
+            fetched = time.monotonic()
+            await self._act(work, chart, first=action is Action.INSTALL)
+        objects = await self._released(work)
+        record = await self._remember(work, objects)
+        live = await bounded_gather([self._adopt(work, obj) for obj in objects])
+        record = record.model_copy(update={"content_digest": work.content_digest})
+        await work.save(record)
+        return Applied(
+            objects=tuple(objects),
+            manager=HELM_MANAGER,
+            record=record,
+            live={key_of(obj): obj for obj in live if obj is not None},
+            fetch_seconds=fetched - started,
+            apply_seconds=time.monotonic() - fetched,
+        )
+
+    async def remove(self, record: ExtensionRecord) -> None:
+        """Uninstall the release, wherever it is; none is success."""
+        places = await find_releases(self._kube, record.extension)
+        for namespace, release in sorted(places | {(record.namespace, record.extension)}):
+            revisions = await load_revisions(self._kube, namespace, release)
+            if not revisions:
+                continue
+            await self._recover(revisions)
+            try:
+                await self._helm.uninstall(
+                    HelmTarget(release, namespace), timeout_seconds=120.0, keep_history=False
+                )
+            except ToolError as error:
+                raise StepFailed(ReasonCode.UNINSTALL_FAILED, str(error)) from error
+
+    async def _act(self, work: Work, chart: Chart, *, first: bool) -> None:
+        namespace = work.spec.namespace
+        target = HelmTarget(work.name, namespace)
+        upgrade = Upgrade(
+            chart=chart.path,
+            values=work.spec.values,
+            labels={EXTENSION_LABEL: work.name, SPEC_LABEL: spec_mark(work.content_digest)},
+            timeout_seconds=max(_HOOK_SECONDS_MIN, work.spec.readiness.timeout.total_seconds()),
+            description=f"ArcBridge revision {work.desired.revision}",
+        )
+        await self._refuse_forbidden(work, chart, target, upgrade, first=first)
+        revisions = await load_revisions(self._kube, namespace, work.name)
+        recovered = await self._recover(revisions)
+        if state_of(revisions, "") is ReleaseState.FAILED_INSTALL and not recovered:
+            # Nothing of it ever worked: what a half install left behind must not hinder the next.
+            await self._uninstall_failed(target)
+        await ensure_namespace(self._kube, namespace)
+        try:
+            await self._helm.upgrade(target, upgrade)
+        except ToolError as error:
+            raise helm_failure(error, first=first) from error
+
+    async def _refuse_forbidden(
+        self, work: Work, chart: Chart, target: HelmTarget, upgrade: Upgrade, *, first: bool
+    ) -> None:
+        """Check what helm would apply, before it applies anything."""
+        allowed = work.allowed_namespaces
+        if allowed is None:
+            return
+        refuse_forbidden(work.spec.namespace, (), allowed)
+        if chart.facts.has_crds:
+            raise StepFailed(
+                ReasonCode.NAMESPACE_FORBIDDEN,
+                "the chart brings CRDs, which the cluster's allowedNamespaces do not permit",
+                final=True,
+            )
+        try:
+            rendered = await self._helm.render(target, upgrade)
+        except ToolError as error:
+            raise helm_failure(error, first=first) from error
+        objects = await placed_objects(self._kube, rendered, work.spec.namespace)
+        refuse_forbidden(work.spec.namespace, [key_of(obj) for obj in objects], allowed)
+
+    async def _recover(self, revisions: list[Revision]) -> bool:
+        """Free a release that a killed helm left pending. True when it did.
+
+        A helm that still works on it moves its Secret sooner or later; ours dies with the agent,
+        so a pending revision of ours needs only a short look.
+        """
+        if not revisions or state_of(revisions, "") is not ReleaseState.PENDING:
+            return False
+        newest = revisions[0]
+        meta = newest.secret["metadata"]
+        await asyncio.sleep(self._own_pending if newest.extension else self._foreign_pending)
+        try:
+            await self._kube.replace(SECRETS, unlocked(newest, "Its helm was killed: freed"))
+        except (KubeConflict, KubeNotFound) as error:
+            raise StepFailed(
+                ReasonCode.UPGRADE_FAILED, f"another helm is at work on {meta['name']}"
+            ) from error
+        log.warning("pending release freed", release=meta["name"], status=newest.status)
+        return True
+
+    async def _uninstall_failed(self, target: HelmTarget) -> None:
+        try:
+            await self._helm.uninstall(
+                target, timeout_seconds=_HOOK_SECONDS_MIN, keep_history=False, hooks=False
+            )
+        except ToolError as error:
+            raise StepFailed(
+                ReasonCode.INSTALL_FAILED, f"a failed install could not be cleared: {error}"
+            ) from error
+
+    async def _released(self, work: Work) -> list[Object]:
+        """The objects of the deployed revision as helm applied them."""
+        revisions = await load_revisions(self._kube, work.spec.namespace, work.name)
+        if not revisions or revisions[0].status != "deployed":
+            raise StepFailed(ReasonCode.UPGRADE_FAILED, "the release is not deployed after all")
+        manifest = str(decode_release(revisions[0].secret).get("manifest", ""))
+        objects = await placed_objects(self._kube, manifest, work.spec.namespace)
+        return [_as_helm_applies(obj, work.name, work.spec.namespace) for obj in objects]
+
+    async def _remember(self, work: Work, objects: list[Object]) -> ExtensionRecord:
+        inventory = tuple(InventoryItem.of(ref_of(obj)) for obj in objects)
+        if work.record.inventory == inventory:
+            return work.record
+        return work.record.model_copy(update={"inventory": inventory})
+
+    async def _adopt(self, work: Work, obj: Object) -> Object | None:
+        """Put the extension's label on a live object, by which it is watched; returns it, or None
+        where it is not there. helm has no say in this field, so it never takes it away."""
+        key = key_of(obj)
+        try:
+            resource = await live_resource(self._kube, obj)
+            if work.record.content_digest == work.content_digest:
+                return await self._kube.get(resource, key.name, key.namespace or None)
+            # Only what exists is labelled: an apply would make a hollow object of a missing one.
+            live = await self._kube.get(resource, key.name, key.namespace or None)
+            if (live["metadata"].get("labels") or {}).get(EXTENSION_LABEL) == work.name:
+                return live
+            return await self._kube.apply(resource, _label_only(obj, work.name, live), force=True)
+        except (KubeNotFound, KubeConflict):
+            return None
+
+
+def _action(state: ReleaseState, revisions: list[Revision]) -> Action:
+    match state:
+        case ReleaseState.IN_SYNC:
+            return Action.NONE
+        case ReleaseState.ABSENT | ReleaseState.FAILED_INSTALL | ReleaseState.UNINSTALLED:
+            return Action.INSTALL
+        case ReleaseState.PENDING:
+            return Action.INSTALL if len(revisions) == 1 else Action.UPGRADE
+        case ReleaseState.FOREIGN | ReleaseState.OUT_OF_SYNC | ReleaseState.FAILED:
+            return Action.UPGRADE
+
+
+def _source(work: Work) -> HelmSource:
+    if work.spec.source.helm is None:
+        raise StepFailed(ReasonCode.BUILD_FAILED, "not a helm extension", final=True)
+    return work.spec.source.helm
+
+
+def _as_helm_applies(obj: Object, release: str, namespace: str) -> Object:
+    """helm adds these to what it renders; leaving them out of a dry run would look like drift."""
+    stamped = labelled(obj, {MANAGED_BY_LABEL: "Helm"})
+    annotations = stamped["metadata"].get("annotations") or {}
+    stamped["metadata"]["annotations"] = {
+        **annotations,
+        "meta.helm.sh/release-name": release,
+        "meta.helm.sh/release-namespace": namespace,
+    }
+    return stamped
+
+
+def _label_only(obj: Object, extension: str, live: Object) -> Object:
+    meta = {"name": obj["metadata"]["name"], "labels": {EXTENSION_LABEL: extension}}
+    if obj["metadata"].get("namespace"):
+        meta["namespace"] = obj["metadata"]["namespace"]
+    # With the uid, an object that was deleted meanwhile is not made anew.
+    meta["uid"] = live["metadata"]["uid"]
+    return {"apiVersion": obj["apiVersion"], "kind": obj["kind"], "metadata": meta}

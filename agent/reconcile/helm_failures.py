@@ -1,0 +1,51 @@
+"""Turns helm's words into a reason code. Pure.
+
+helm has one exit status for everything, so its wording is all there is; what is not recognised
+stays an InstallFailed or UpgradeFailed, which is always true.
+"""
+
+from __future__ import annotations
+
+import re
+
+from agent.errors import StepFailed, ToolError, ToolTimedOut
+from shared.contract.reasons import ReasonCode
+
+_SCHEMA = ("values don't meet the specifications of the schema",)
+_BUILD = (
+    "execution error at (",
+    "template: ",
+    "parse error at (",
+    "YAML parse error on",
+    "error converting YAML to JSON",
+    "chart requires kubeVersion",
+    "found in Chart.yaml, but missing in charts/ directory",
+    "unable to build kubernetes objects from",
+    "Chart.yaml file is missing",
+    "validation: chart.metadata",
+    "error validating data",
+)
+_NO_KIND = "no matches for kind"
+_CONFLICT = re.compile(r'conflicts? with "([^"]+)"[^:]*:\s*((?:-?\s*\.[^\n]+\n?)+)')
+
+
+def helm_failure(error: ToolError, *, first: bool) -> StepFailed:
+    """The failure of an install (`first`) or an upgrade."""
+    applying = ReasonCode.INSTALL_FAILED if first else ReasonCode.UPGRADE_FAILED
+    if isinstance(error, ToolTimedOut):
+        return StepFailed(applying, str(error))
+    text, message = error.output, _without_prefix(str(error))
+    if any(mark in text for mark in _SCHEMA):
+        return StepFailed(ReasonCode.VALUES_INVALID, message, final=True)
+    found = _CONFLICT.search(text)
+    if found is not None:
+        fields = " ".join(found[2].split())
+        return StepFailed(ReasonCode.APPLY_CONFLICT, f"{fields} is owned by {found[1]}: {message}")
+    if any(mark in text for mark in _BUILD):
+        # A kind that is missing now may come with another extension.
+        return StepFailed(ReasonCode.BUILD_FAILED, message, final=_NO_KIND not in text)
+    return StepFailed(applying, message)
+
+
+def _without_prefix(message: str) -> str:
+    return re.sub(r"^(Error: |UPGRADE FAILED: |INSTALLATION FAILED: )+", "", message)

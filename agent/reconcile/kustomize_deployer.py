@@ -1,0 +1,124 @@
+"""Kustomize extensions: build, apply in order, delete what is no longer wanted.
+
+The inventory is the union of what was and what will be before anything is created, and what is
+there once everything unwanted is gone: so an object is never forgotten, whenever the agent dies.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from agent.drivers.kustomize import Kustomize
+from agent.errors import StepFailed
+from agent.kube.client import FIELD_MANAGER, KubeClient
+from agent.reconcile.apply import apply_objects
+from agent.reconcile.namespaces import refuse_forbidden
+from agent.reconcile.objects import (
+    EXTENSION_LABEL,
+    MANAGED_BY_LABEL,
+    Object,
+    ObjectRef,
+    key_of,
+    labelled,
+    ref_of,
+)
+from agent.reconcile.placement import ensure_namespace, placed_objects
+from agent.reconcile.prune import delete_objects, refuse_above_cap, superfluous
+from agent.reconcile.record import ExtensionRecord, InventoryItem
+from agent.reconcile.work import Action, Applied, Work
+from shared.contract.extension import DriftMode
+from shared.contract.reasons import ReasonCode
+
+
+class KustomizeDeployer:
+    """Deploys overlays by server-side apply under the field manager `arcbridge`."""
+
+    def __init__(
+        self,
+        kube: KubeClient,
+        kustomize: Kustomize,
+        *,
+        prune_cap: int,
+        termination_seconds: float,
+    ) -> None:
+        self._kube = kube
+        self._kustomize = kustomize
+        self._prune_cap = prune_cap
+        self._termination_seconds = termination_seconds
+
+    async def plan(self, work: Work) -> Action:
+        """Nothing when this content was applied in full."""
+        if work.record.content_digest == work.content_digest:
+            return Action.NONE
+        return Action.UPGRADE if work.record.inventory else Action.INSTALL
+
+    async def deploy(self, work: Work, action: Action) -> Applied:
+        """Build, and unless there is nothing to do apply and prune."""
+        started = time.monotonic()
+        objects = await self._build(work)
+        built = time.monotonic()
+        if action is Action.NONE:
+            return Applied(
+                tuple(objects), FIELD_MANAGER, work.record, fetch_seconds=built - started
+            )
+        wanted = [ref_of(obj) for obj in objects]
+        unwanted = superfluous((item.ref for item in work.record.inventory), map(key_of, objects))
+        refuse_above_cap(unwanted, self._prune_cap)
+        union = _with_inventory(work.record, [*wanted, *unwanted], content_digest=None)
+        await work.save(union)
+        await ensure_namespace(self._kube, work.spec.namespace)
+        live = await apply_objects(
+            self._kube,
+            objects,
+            failure=_failure(action),
+            # Where drift is corrected, the declared value wins anyway.
+            force=work.spec.drift.mode is DriftMode.CORRECT,
+        )
+        await delete_objects(self._kube, work.name, unwanted, seconds=self._termination_seconds)
+        done = _with_inventory(union, wanted, content_digest=work.content_digest)
+        await work.save(done)
+        return Applied(
+            objects=tuple(objects),
+            manager=FIELD_MANAGER,
+            record=done,
+            live=live,
+            fetch_seconds=built - started,
+            apply_seconds=time.monotonic() - built,
+        )
+
+    async def remove(self, record: ExtensionRecord) -> None:
+        """Delete everything in the inventory."""
+        refs = superfluous((item.ref for item in record.inventory), ())
+        try:
+            await delete_objects(
+                self._kube, record.extension, refs, seconds=self._termination_seconds
+            )
+        except StepFailed as error:
+            raise StepFailed(ReasonCode.UNINSTALL_FAILED, str(error)) from error
+
+    async def _build(self, work: Work) -> list[Object]:
+        source = work.spec.source.kustomize
+        if source is None:
+            raise StepFailed(ReasonCode.BUILD_FAILED, "not a kustomize extension", final=True)
+        manifest = await self._kustomize.build(source.files, source.path)
+        objects = await placed_objects(self._kube, manifest, work.spec.namespace)
+        refuse_forbidden(work.spec.namespace, map(key_of, objects), work.allowed_namespaces)
+        return [_labelled(obj, work.name) for obj in objects]
+
+
+def _labelled(obj: Object, extension: str) -> Object:
+    own = obj["metadata"].get("labels") or {}
+    managed_by = own.get(MANAGED_BY_LABEL, "arcbridge")
+    return labelled(obj, {EXTENSION_LABEL: extension, MANAGED_BY_LABEL: managed_by})
+
+
+def _with_inventory(
+    record: ExtensionRecord, refs: Sequence[ObjectRef], *, content_digest: str | None
+) -> ExtensionRecord:
+    items = tuple(InventoryItem.of(ref) for ref in refs)
+    return record.model_copy(update={"inventory": items, "content_digest": content_digest})
+
+
+def _failure(action: Action) -> ReasonCode:
+    return ReasonCode.INSTALL_FAILED if action is Action.INSTALL else ReasonCode.UPGRADE_FAILED

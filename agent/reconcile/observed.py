@@ -1,0 +1,80 @@
+"""What is known of an extension's objects right now, fed by watches, without any request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from agent.kube.client import KubeClient
+from agent.reconcile.health import Health, judge
+from agent.reconcile.live import get_or_none, slim
+from agent.reconcile.objects import Object, ObjectKey, key_of
+from agent.reconcile.owned import Sighting
+
+
+class ObservedObjects:
+    """The live objects of one extension, slim; and which were edited since someone last asked."""
+
+    def __init__(self) -> None:
+        self._wanted: dict[ObjectKey, tuple[str, str]] = {}
+        self._floor: dict[ObjectKey, tuple[str, int]] = {}
+        self.live: dict[ObjectKey, Object] = {}
+        self._edited: set[ObjectKey] = set()
+        self.moved = False
+        """Something was seen since the last refresh."""
+
+    def expect(self, objects: Iterable[Object], live: Mapping[ObjectKey, Object]) -> None:
+        """These are the objects, and so they are now. What a watch shows of the time before is
+        passed over from here on: an old state that was healthy counts for nothing."""
+        self._wanted = {key_of(obj): (str(obj["apiVersion"]), str(obj["kind"])) for obj in objects}
+        self._floor = {key: _age(obj) for key, obj in live.items()}
+        self.live = {key: slim(obj) for key, obj in live.items()}
+        self._edited.clear()
+
+    def take(self, sighting: Sighting) -> bool:
+        """Note what a watch saw. False when it is nothing new."""
+        if sighting.object is None:
+            self.live.pop(sighting.key, None)
+        else:
+            if self._is_old(sighting.key, sighting.object):
+                return False
+            if sighting.key in self._wanted:
+                self.live[sighting.key] = slim(sighting.object)
+        if sighting.edited:
+            self._edited.add(sighting.key)
+        self.moved = True
+        return True
+
+    def health(self) -> Health:
+        """The health of the wanted objects."""
+        return judge(self._wanted, self.live)
+
+    def take_edited(self) -> set[ObjectKey]:
+        """Keys that were edited, came or went since the last call."""
+        edited, self._edited = self._edited, set()
+        return edited
+
+    async def refresh_unready(self, kube: KubeClient) -> None:
+        """Ask for the objects that are not ready, in case a watch is broken."""
+        for key, _ in self.health().unready:
+            api_version, kind = self._wanted[key]
+            meta = {"name": key.name, "namespace": key.namespace or None}
+            found = await get_or_none(
+                kube, {"apiVersion": api_version, "kind": kind, "metadata": meta}
+            )
+            if found is None:
+                self.live.pop(key, None)
+            else:
+                self.live[key] = slim(found)
+        self.moved = False
+
+    def _is_old(self, key: ObjectKey, obj: Object) -> bool:
+        floor = self._floor.get(key)
+        if floor is None:
+            return False
+        uid, generation = _age(obj)
+        return uid == floor[0] and generation < floor[1]
+
+
+def _age(obj: Object) -> tuple[str, int]:
+    meta = obj["metadata"]
+    return str(meta.get("uid", "")), int(meta.get("generation") or 0)

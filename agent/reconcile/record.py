@@ -1,0 +1,144 @@
+"""What the agent remembers of an extension, kept in the cluster itself.
+
+One ConfigMap per extension in the agent's namespace. It is written before objects are created and
+after they are deleted, so that whatever was killed in between, the next reconcile knows every
+object that may exist. It holds names and states, never values or secrets.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field, ValidationError
+
+from agent.errors import KubeNotFound
+from agent.kube.client import KubeClient
+from agent.kube.discovery import Resource
+from agent.reconcile.objects import ObjectRef
+from shared.contract.base import Digest, Name, Timestamp, WireModel
+from shared.contract.desired import DesiredExtension
+from shared.contract.reasons import ReasonCode
+from shared.contract.states import ExtensionPhase
+from shared.contract.status import Condition
+from shared.telemetry.logs import get_logger
+
+log = get_logger(__name__)
+
+RECORD_LABEL = "arcbridge.io/record"
+_KEY = "record.json"
+_PREFIX = "arcbridge-extension-"
+_CONFIG_MAPS = Resource("", "v1", "ConfigMap", "configmaps", namespaced=True)
+_NAMESPACES = Resource("", "v1", "Namespace", "namespaces", namespaced=False)
+
+
+class SourceKind(StrEnum):
+    """What an extension is made of."""
+
+    HELM = "helm"
+    KUSTOMIZE = "kustomize"
+
+
+class InventoryItem(WireModel):
+    """One object that belongs, or may belong, to the extension."""
+
+    api_version: str
+    kind: str
+    namespace: str = ""
+    name: str
+
+    @classmethod
+    def of(cls, ref: ObjectRef) -> InventoryItem:
+        """The item for a reference."""
+        return cls(
+            api_version=ref.api_version, kind=ref.kind, namespace=ref.namespace, name=ref.name
+        )
+
+    @property
+    def ref(self) -> ObjectRef:
+        """The reference for an item."""
+        return ObjectRef(self.api_version, self.kind, self.namespace, self.name)
+
+
+class ExtensionRecord(WireModel):
+    """The memory of one extension."""
+
+    extension: Name
+    source: SourceKind
+    namespace: Name
+    generation: Annotated[int, Field(ge=0)] = 0
+    """The newest that was worked on."""
+    revision: Annotated[int, Field(ge=1)] = 1
+    spec_digest: Digest | None = None
+    rollout_id: UUID | None = None
+    content_digest: Digest | None = None
+    """Of what was last applied in full; None while an apply is under way."""
+    phase: ExtensionPhase = ExtensionPhase.APPLYING
+    reason: ReasonCode = ReasonCode.PROGRESSING
+    attempt: Annotated[int, Field(ge=1)] = 1
+    conditions: tuple[Condition, ...] = ()
+    inventory: tuple[InventoryItem, ...] = ()
+    first_seen: dict[str, Timestamp] = Field(default_factory=dict)
+    """When each drifted field was first seen so, by object and pointer."""
+    corrections: Annotated[int, Field(ge=0)] = 0
+    correction: Annotated[int, Field(ge=0)] = 0
+    """The highest `correction` of the desired document that was acted on."""
+
+    def is_for(self, desired: DesiredExtension) -> bool:
+        """True when the record is of this very release of the extension."""
+        return (self.generation, self.spec_digest) == (desired.generation, desired.spec_digest)
+
+
+class RecordStore:
+    """Reads and writes records."""
+
+    def __init__(self, kube: KubeClient, namespace: str) -> None:
+        self._kube = kube
+        self._namespace = namespace
+
+    async def prepare(self) -> None:
+        """Make the agent's namespace where it is missing."""
+        try:
+            await self._kube.get(_NAMESPACES, self._namespace)
+        except KubeNotFound:
+            body = {
+                "apiVersion": "v1",
+                "kind": "Namespace",
+                "metadata": {"name": self._namespace},
+            }
+            await self._kube.apply(_NAMESPACES, body)
+
+    async def load(self, extension: str) -> ExtensionRecord | None:
+        """The record, or None where there is none that can be read."""
+        try:
+            found = await self._kube.get(_CONFIG_MAPS, _PREFIX + extension, self._namespace)
+        except KubeNotFound:
+            return None
+        text = (found.get("data") or {}).get(_KEY, "")
+        try:
+            return ExtensionRecord.model_validate_json(text)
+        except ValidationError:
+            log.warning("record unreadable, starting anew", extension=extension)
+            return None
+
+    async def save(self, record: ExtensionRecord) -> None:
+        """Write the record; returns once the cluster holds it."""
+        body = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {
+                "name": _PREFIX + record.extension,
+                "namespace": self._namespace,
+                "labels": {RECORD_LABEL: "extension"},
+            },
+            "data": {_KEY: record.model_dump_json(by_alias=True, exclude_defaults=True)},
+        }
+        await self._kube.apply(_CONFIG_MAPS, body, force=True)
+
+    async def forget(self, extension: str) -> None:
+        """Delete the record."""
+        try:
+            await self._kube.delete(_CONFIG_MAPS, _PREFIX + extension, self._namespace)
+        except KubeNotFound:
+            return

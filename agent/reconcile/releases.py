@@ -1,0 +1,151 @@
+"""Helm's own records: the Secrets that hold a release's revisions, and what state they are in.
+
+Reading them directly costs one request, where asking helm costs a process; and a stuck one can be
+set right, which helm itself has no command for.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from agent.kube.client import KubeClient
+from agent.kube.discovery import Resource
+from agent.reconcile.objects import EXTENSION_LABEL, Object
+
+SPEC_LABEL = "arcbridge.io/spec"
+"""On a release's Secret: what it was made from, see `spec_mark`."""
+SECRETS = Resource("", "v1", "Secret", "secrets", namespaced=True)
+_PENDING = frozenset({"pending-install", "pending-upgrade", "pending-rollback", "uninstalling"})
+_GZIP = b"\x1f\x8b\x08"
+_LIMIT = 32 * 1024 * 1024
+
+
+class ReleaseState(StrEnum):
+    """What a release's history says, newest revision first."""
+
+    ABSENT = "Absent"
+    FOREIGN = "Foreign"
+    """Deployed, but not by this agent: to be adopted."""
+    IN_SYNC = "InSync"
+    OUT_OF_SYNC = "OutOfSync"
+    """Deployed by this agent from something else."""
+    PENDING = "Pending"
+    """Some helm works on it, or was killed while it did."""
+    FAILED_INSTALL = "FailedInstall"
+    """No revision was ever deployed."""
+    FAILED = "Failed"
+    """The newest revision failed, an earlier one was deployed."""
+    UNINSTALLED = "Uninstalled"
+    """Removed, with its history kept."""
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One revision of a release."""
+
+    version: int
+    status: str
+    extension: str
+    mark: str
+    secret: Object
+
+
+def spec_mark(content_digest: str) -> str:
+    """The label value for a digest: its first 160 bits, because a value has 63 characters."""
+    return content_digest.removeprefix("sha256:")[:40]
+
+
+async def load_revisions(kube: KubeClient, namespace: str, release: str) -> list[Revision]:
+    """The revisions of a release, newest first."""
+    page = await kube.list(SECRETS, namespace, label_selector=f"owner=helm,name={release}")
+    found = [revision for item in page.items if (revision := _revision(item)) is not None]
+    return sorted(found, key=lambda revision: revision.version, reverse=True)
+
+
+async def find_releases(kube: KubeClient, extension: str) -> set[tuple[str, str]]:
+    """(namespace, release) of every release of an extension, anywhere in the cluster."""
+    selector = f"owner=helm,{EXTENSION_LABEL}={extension}"
+    page = await kube.list(SECRETS, None, label_selector=selector)
+    return {
+        (item["metadata"]["namespace"], item["metadata"]["labels"]["name"]) for item in page.items
+    }
+
+
+def state_of(revisions: Sequence[Revision], mark: str) -> ReleaseState:
+    """The state of a release that should carry `mark`."""
+    if not revisions:
+        return ReleaseState.ABSENT
+    newest = revisions[0]
+    if newest.status in _PENDING:
+        return ReleaseState.PENDING
+    if newest.status == "deployed":
+        if not newest.mark:
+            return ReleaseState.FOREIGN
+        return ReleaseState.IN_SYNC if newest.mark == mark else ReleaseState.OUT_OF_SYNC
+    if newest.status == "uninstalled":
+        return ReleaseState.UNINSTALLED
+    ever = any(revision.status in ("deployed", "superseded") for revision in revisions)
+    return ReleaseState.FAILED if ever else ReleaseState.FAILED_INSTALL
+
+
+def decode_release(secret: Object) -> dict[str, Any]:
+    """The release inside a Secret: base64 twice, gzip, JSON. Raises ValueError otherwise."""
+    raw = base64.b64decode(base64.b64decode((secret.get("data") or {}).get("release", "")))
+    if raw.startswith(_GZIP):
+        raw = gzip.decompress(raw)
+    if len(raw) > _LIMIT:
+        raise ValueError("the release is larger than any release should be")
+    release = json.loads(raw)
+    if not isinstance(release, dict):
+        raise ValueError("the release is not an object")  # noqa: TRY004 - one error for bad content
+    return release
+
+
+def encode_release(release: dict[str, Any]) -> str:
+    """The `data.release` of a Secret for a release."""
+    raw = gzip.compress(json.dumps(release).encode(), mtime=0)
+    return base64.b64encode(base64.b64encode(raw)).decode()
+
+
+def unlocked(revision: Revision, description: str) -> Object:
+    """The Secret of a pending revision, turned into a failed one.
+
+    helm refuses to touch a pending release; from a failed one it goes on. The resourceVersion
+    stays, so that a helm that is alive after all makes the replacement fail.
+    """
+    release = decode_release(revision.secret)
+    release["info"] = {
+        **(release.get("info") or {}),
+        "status": "failed",
+        "description": description,
+    }
+    meta = revision.secret["metadata"]
+    return {
+        **revision.secret,
+        "metadata": {
+            **{key: value for key, value in meta.items() if key != "managedFields"},
+            "labels": {**(meta.get("labels") or {}), "status": "failed"},
+        },
+        "data": {**revision.secret["data"], "release": encode_release(release)},
+    }
+
+
+def _revision(secret: Object) -> Revision | None:
+    labels = secret.get("metadata", {}).get("labels") or {}
+    try:
+        version = int(labels.get("version", ""))
+    except ValueError:
+        return None
+    return Revision(
+        version=version,
+        status=str(labels.get("status", "unknown")),
+        extension=str(labels.get(EXTENSION_LABEL, "")),
+        mark=str(labels.get(SPEC_LABEL, "")),
+        secret=secret,
+    )

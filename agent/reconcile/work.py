@@ -1,0 +1,81 @@
+"""What a deployer is given and what it gives back, whatever the source of an extension is."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from agent.reconcile.objects import Object, ObjectKey
+from agent.reconcile.record import ExtensionRecord
+from shared.contract.canonical import digest
+from shared.contract.desired import DesiredExtension
+from shared.contract.extension import ResolvedSpec
+
+
+class Action(StrEnum):
+    """What bringing an extension to its spec takes."""
+
+    NONE = "none"
+    """It is there: only look."""
+    INSTALL = "install"
+    UPGRADE = "upgrade"
+
+
+SaveRecord = Callable[[ExtensionRecord], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Work:
+    """One attempt at one release of an extension."""
+
+    desired: DesiredExtension
+    spec: ResolvedSpec
+    record: ExtensionRecord
+    allowed_namespaces: frozenset[str] | None
+    attempt: int
+    save: SaveRecord
+    """Makes a record durable; a deployer calls it around what must not be forgotten."""
+
+    @property
+    def name(self) -> str:
+        """The extension's, and the release's, name."""
+        return self.desired.name
+
+    @property
+    def content_digest(self) -> str:
+        """Of what decides over the objects: a changed drift policy needs no new release."""
+        wire = self.spec.to_canonical()
+        return digest({key: wire.get(key) for key in ("source", "namespace", "values")})
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What stands in the cluster after an attempt."""
+
+    objects: tuple[Object, ...]
+    """As they should be, in their namespaces."""
+    manager: str
+    """The field manager they are applied under."""
+    record: ExtensionRecord
+    live: Mapping[ObjectKey, Object] = field(default_factory=dict)
+    """As the API server last showed them."""
+    fetch_seconds: float = 0.0
+    apply_seconds: float = 0.0
+
+
+class Deployer(Protocol):
+    """Brings one kind of source to the cluster."""
+
+    async def plan(self, work: Work) -> Action:
+        """What `deploy` would do. Changes nothing."""
+        ...
+
+    async def deploy(self, work: Work, action: Action) -> Applied:
+        """Do it. Raises StepFailed, or a KubeError that is worth another attempt."""
+        ...
+
+    async def remove(self, record: ExtensionRecord) -> None:
+        """Take everything of the extension away; nothing there is success. Raises StepFailed."""
+        ...
