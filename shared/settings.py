@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 from shared.contract import limits
+from shared.contract.states import Role
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -87,6 +88,19 @@ def tenant_map(text: str) -> Mapping[str, str]:
     if not all(isinstance(tenant, str) and tenant for tenant in found.values()):
         raise ValueError(text)
     return MappingProxyType(found)
+
+
+def group_map(text: str) -> Mapping[str, str]:
+    """A JSON object of group ids to roles."""
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError(text)  # noqa: TRY004 - what every parser here raises
+    return MappingProxyType({group: Role(role).value for group, role in found.items()})
+
+
+def hours_between(least: int, most: int) -> Callable[[str], int]:
+    """A parser for whole hours within bounds."""
+    return seconds_between(least, most)
 
 
 def seconds_between(least: int, most: int) -> Callable[[str], int]:
@@ -166,6 +180,30 @@ class Settings:
         Path, "a folder with the development CA's key and certificates", default=None
     )
     """Folder of the file-based CA; for development only, a Key Vault key signs otherwise."""
+
+    ca_key_id: str | None = setting(
+        url_of("https"),
+        "a key's URL in Key Vault, such as https://vault.vault.azure.net/keys/issuing/0123",
+        default=None,
+    )
+    """The issuing CA's key, which signs inside Key Vault and never leaves it."""
+
+    ca_chain: Path | None = setting(
+        Path, "a PEM file with the issuing CA's certificate, then the roots", default=None
+    )
+    """What certificates chain to; needed beside `ca_key_id`."""
+
+    certificate_hours: int = setting(
+        hours_between(1, 720), "whole hours from 1 to 720", default=168
+    )
+    """How long an agent's certificate lasts; it is renewed at half of that."""
+
+    oidc_groups: Mapping[str, str] | None = setting(
+        group_map,
+        'a JSON object of directory groups\' ids to roles, such as {"<group id>": "operator"}',
+        default=None,
+    )
+    """Roles given by membership in a group of the directory, beside the app roles of the token."""
 
     heartbeat_seconds: int = setting(
         seconds_between(1, 3600),

@@ -1,0 +1,120 @@
+"""The audit trail: who did what, from where, before and after; append-only and chained by hash.
+
+Each entry's hash covers the entry and the hash before it, per tenant. The database roles can insert
+and read entries, not change them; `events.verify` finds what was done behind their back. Someone
+who owns the database could rewrite the whole chain: export it where that matters.
+
+Appending holds the end of the tenant's chain until the transaction ends, so it comes late in one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from shared.contract.canonical import canonical_json
+from shared.contract.reasons import ReasonCode
+from shared.services.caller import Caller
+from shared.store.json import jsonb
+from shared.store.queries import load
+from shared.store.transaction import Transaction
+
+_Q = load("audit")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What is to be remembered."""
+
+    action: str
+    """`extension.publish`, `rollout.pause`, …"""
+    subject: str
+    """`extension/ingress-nginx`, `cluster/eu-1`, `rollout/<id>`, …"""
+    reason: ReasonCode | None = None
+    message: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    """JSON-ready; never a secret."""
+
+
+async def append(
+    tx: Transaction,
+    caller: Caller,
+    action: str,
+    subject: str,
+    *,
+    reason: ReasonCode | None = None,
+    message: str = "",
+    data: Mapping[str, Any] | None = None,
+) -> None:
+    """Add one entry to the caller's tenant, in the transaction of what it tells of."""
+    entry = Entry(action=action, subject=subject, reason=reason, message=message, data=data or {})
+    await append_all(tx, caller, [entry])
+
+
+async def append_all(tx: Transaction, caller: Caller, entries: Sequence[Entry]) -> None:
+    """Add entries in their order."""
+    if not entries:
+        return
+    head = await tx.one(_Q.take_head, tenant=caller.tenant)
+    if head is None:
+        raise AssertionError("an upsert returns its row")
+    sequence, last_hash, at = head["sequence"], head["hash"], head["at"]
+    rows = []
+    for entry in entries:
+        sequence += 1
+        row = _row(caller, entry, sequence, at) | {"previous_hash": last_hash}
+        last_hash = row["hash"] = entry_hash(row)
+        rows.append(row | {"data": jsonb(row["data"])})
+    await tx.many(_Q.append, rows)
+    await tx.execute(_Q.move_head, tenant=caller.tenant, sequence=sequence, hash=last_hash)
+
+
+def entry_hash(row: Mapping[str, Any]) -> str:
+    """SHA-256, in hexadecimal, over an entry's canonical JSON, the hash before it included."""
+    at: datetime = row["at"]
+    content = {
+        "tenant": row["tenant"],
+        "sequence": row["sequence"],
+        "at": at.astimezone(UTC).isoformat(timespec="microseconds"),
+        "actor": row["actor"],
+        "address": row["address"],
+        "action": row["action"],
+        "subject": row["subject"],
+        "reason": row["reason"],
+        "message": row["message"],
+        "data": row["data"],
+        "traceId": row["trace_id"],
+        "previousHash": row["previous_hash"],
+    }
+    return hashlib.sha256(canonical_json(content)).hexdigest()
+
+
+def _row(caller: Caller, entry: Entry, sequence: int, at: datetime) -> dict[str, Any]:
+    trace = caller.traceparent.split("-")[1] if caller.traceparent else None
+    return {
+        "tenant": caller.tenant,
+        "sequence": sequence,
+        "at": at,
+        "actor": caller.actor,
+        "address": caller.address,
+        "action": entry.action,
+        "subject": entry.subject,
+        "reason": entry.reason.value if entry.reason else None,
+        "message": entry.message,
+        "data": _as_stored(dict(entry.data)),
+        "trace_id": trace,
+    }
+
+
+def _as_stored(value: Any) -> Any:
+    """The value as `jsonb` gives it back: 2.0 is 2 there, and a hash must not see a difference."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, Mapping):
+        return {str(key): _as_stored(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_stored(item) for item in value]
+    return value

@@ -1,0 +1,124 @@
+"""What the services stand on: settings, Postgres, Redis, clock, the CA and the token verifier.
+
+Made once per worker and closed with it. Opening it does not need Postgres or Redis to answer: a
+worker that starts while one of them is away serves as soon as it is back.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from redis.asyncio import Redis
+
+from shared.contract.states import Role
+from shared.identity.issuer import CertificateIssuer
+from shared.identity.jwks import KeySets
+from shared.identity.oidc import OidcPolicy, TokenVerifier
+from shared.services.key_fetching import KeyFetcher
+from shared.services.rate_limit import RateLimiter
+from shared.settings import Settings, SettingsError
+from shared.store.database import Database
+
+REDIS_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlPlane:
+    """The resources of one worker."""
+
+    settings: Settings
+    db: Database
+    redis: Redis
+    clock: Callable[[], datetime]
+    """The current time in UTC."""
+    issuer: CertificateIssuer
+    tokens: TokenVerifier
+    limits: RateLimiter
+
+    @property
+    def trust_domain(self) -> str:
+        """Of the agents' certificates."""
+        return self.settings.trust_domain
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, settings: Settings) -> AsyncIterator[ControlPlane]:
+        """The control plane for the length of the block."""
+        async with AsyncExitStack() as stack:
+            redis = open_redis(settings.redis_url)
+            stack.push_async_callback(redis.aclose)
+            fetcher = await stack.enter_async_context(KeyFetcher.open())
+            yield cls(
+                settings=settings,
+                db=await stack.enter_async_context(Database.open(settings.postgres_url)),
+                redis=redis,
+                clock=now,
+                issuer=open_issuer(
+                    settings.ca_dir,
+                    settings.ca_key_id,
+                    settings.ca_chain,
+                    timedelta(hours=settings.certificate_hours),
+                    stack,
+                ),
+                tokens=TokenVerifier(policy(settings), KeySets(fetcher.fetch, time.monotonic), now),
+                limits=RateLimiter(redis),
+            )
+
+
+def now() -> datetime:
+    """The current time in UTC."""
+    return datetime.now(UTC)
+
+
+def open_redis(url: str) -> Redis:
+    """A client whose every call ends within seconds; connects on first use."""
+    return Redis.from_url(
+        url,
+        socket_timeout=REDIS_SECONDS,
+        socket_connect_timeout=REDIS_SECONDS,
+        health_check_interval=30,
+        client_name="arcbridge",
+    )
+
+
+def open_issuer(
+    directory: Path | None,
+    key_id: str | None,
+    chain: Path | None,
+    lifetime: timedelta,
+    stack: AsyncExitStack,
+) -> CertificateIssuer:
+    """The CA that the settings name: a key in Key Vault, or a folder in development."""
+    if key_id is not None and chain is not None:
+        from shared.identity import key_vault_issuer
+
+        issuer = key_vault_issuer.connect(key_id, chain.read_bytes(), leaf_lifetime=lifetime)
+        stack.callback(issuer.close)
+        return issuer
+    if directory is None:
+        raise SettingsError(
+            ["either ARCBRIDGE_CA_KEY_ID and ARCBRIDGE_CA_CHAIN, or ARCBRIDGE_CA_DIR must be set"]
+        )
+    from shared.identity.file_issuer import FileIssuer
+
+    return FileIssuer(directory, leaf_lifetime=lifetime, random=secrets.token_bytes)
+
+
+def policy(settings: Settings) -> OidcPolicy:
+    """Whom to believe; issuer and audience may each be several, separated by commas."""
+    return OidcPolicy(
+        issuers=_listed(settings.oidc_issuer),
+        audiences=frozenset(_listed(settings.oidc_audience)),
+        tenants=settings.oidc_tenants,
+        groups={group: Role(role) for group, role in (settings.oidc_groups or {}).items()},
+    )
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
