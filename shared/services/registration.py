@@ -24,7 +24,7 @@ from shared.identity import bootstrap, csr
 from shared.identity.bootstrap import BootstrapSecret
 from shared.identity.certificates import IssuedCertificate, PublicKey, spki
 from shared.identity.spiffe import SpiffeId
-from shared.services import audit, certificates, ids, rate_limit
+from shared.services import audit, certificates, ids, placement, rate_limit
 from shared.services.caller import Caller
 from shared.services.control_plane import ControlPlane
 from shared.store.json import jsonb
@@ -148,6 +148,7 @@ async def _settle(
             return dataclasses.replace(issued, **held)
         again = await _store_cluster(tx, caller, request, claim, cp.clock())
         await certificates.replace_all(tx, caller.tenant, claim.cluster_id, issued, cp.clock())
+        await placement.reconsider(tx, caller.tenant, claim.cluster_id)
         await audit.append(
             tx,
             caller,
