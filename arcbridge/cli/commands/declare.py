@@ -1,0 +1,151 @@
+"""`arcbridge apply`, `plan`, `rollback`: from declared files to rollouts, and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from arcbridge.cli.command import command
+from arcbridge.cli.session import Format, Session
+
+if TYPE_CHECKING:
+    from shared.contract.rollout import PublishResult, RolloutPlan
+
+Files = Annotated[
+    list[Path],
+    typer.Option(
+        "--filename", "-f", help="A YAML or JSON file, a folder of them, or - for standard input."
+    ),
+]
+Reason = Annotated[str | None, typer.Option("--reason", help="Why; kept with the revision.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Follow the rollout until it is over.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Put the commands on the top level."""
+    command(app, "apply")(apply)
+    command(app, "plan")(plan)
+    command(app, "rollback")(rollback)
+
+
+def apply(session: Session, filename: Files, reason: Reason = None, wait: Wait = False) -> None:
+    """Publish extensions; each change makes a revision and starts a rollout.
+
+    A local chart (helm.chartPath) or overlay (kustomize.path without files) is packed into the
+    document, the same way each time.
+    """
+    from arcbridge.cli.manifests import read_manifests
+    from arcbridge.cli.output import show_all
+
+    manifests = read_manifests(filename, reason=reason)
+    results = [session.client.extensions.publish(each) for each in manifests]
+    show_all(
+        session,
+        results,
+        [
+            ("extension", lambda r: r.extension),
+            ("revision", lambda r: r.revision),
+            ("outcome", lambda r: "published" if r.created else "unchanged"),
+            ("rollout", lambda r: r.rollout_id),
+            ("superseded", lambda r: ", ".join(map(str, r.superseded)) or None),
+        ],
+    )
+    if wait:
+        _follow_all(session, results)
+
+
+def _follow_all(session: Session, results: list[PublishResult]) -> None:
+    from arcbridge.cli.commands.rollout import report_end
+    from arcbridge.cli.watch import follow
+
+    for result in results:
+        if result.rollout_id is not None:
+            end = follow(session, result.rollout_id, interval=1.0)
+            if session.output is Format.TABLE or not end.state.is_over:
+                report_end(session, end)
+
+
+def plan(session: Session, filename: Files) -> None:
+    """Show what publishing would do; nothing is stored."""
+    from arcbridge.cli.manifests import read_manifests
+    from arcbridge.cli.output import write
+
+    plans = [session.client.extensions.plan(each) for each in read_manifests(filename)]
+    if session.output is not Format.TABLE:
+        write(session, [each.to_wire() for each in plans])
+        return
+    for each in plans:
+        _show_plan(session, each)
+
+
+def _show_plan(session: Session, plan: RolloutPlan) -> None:
+    from arcbridge.cli.output import cell, new_table
+
+    if plan.unchanged:
+        session.out.print(f"{plan.extension}: unchanged, revision {plan.revision} stays")
+        return
+    session.out.print(
+        f"{plan.extension}: would become revision {plan.revision}; "
+        f"at most {plan.blast_radius} clusters can have failed before it stops",
+        highlight=False,
+    )
+    table = new_table(["stage", "cluster", "from", "changes", "at once", "about"])
+    for stage in plan.stages:
+        about = f"{stage.starts_after_seconds:.0f}..{stage.ends_after_seconds:.0f} s"
+        for target in stage.targets:
+            changes = ", ".join(target.changes) or "-"
+            table.add_row(
+                *map(
+                    cell,
+                    (
+                        stage.name,
+                        target.cluster,
+                        target.from_revision or "absent",
+                        changes,
+                        stage.max_concurrent,
+                        about,
+                    ),
+                )
+            )
+    session.out.print(table)
+    for left in plan.left_out:
+        session.say(f"  left out: {left.cluster}: {left.why}")
+    for name in plan.leaves:
+        session.say(f"  removed from: {name}")
+    for rollout in plan.supersedes:
+        session.say(f"  supersedes rollout {rollout}")
+
+
+def rollback(
+    session: Session,
+    extension: Annotated[str, typer.Argument(help="The extension's name.")],
+    to_revision: Annotated[
+        int | None,
+        typer.Option(
+            "--to-revision",
+            help="This revision everywhere, instead of each cluster's last known good one.",
+            min=1,
+        ),
+    ] = None,
+    reason: Annotated[
+        str | None, typer.Option("--reason", help="Why; kept in the audit trail.")
+    ] = None,
+    wait: Wait = False,
+) -> None:
+    """Go back to what was last known to be good on each cluster."""
+    from arcbridge.cli.commands.rollout import report_end
+    from arcbridge.cli.output import show_one
+    from arcbridge.cli.watch import follow
+    from shared.contract.rollout import RollbackRequest
+
+    request = RollbackRequest(to_revision=to_revision, reason=reason)
+    result = session.client.extensions.rollback(extension, request)
+    show_one(session, result)
+    if wait:
+        end = follow(session, result.rollout_id, interval=1.0)
+        if session.output is Format.TABLE:
+            report_end(session, end)
+    else:
+        session.say(f"Follow it: arcbridge rollout watch {result.rollout_id}")

@@ -1,0 +1,161 @@
+"""`arcbridge rollout …`: see how a rollout goes, and step in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from arcbridge.cli.command import command
+from arcbridge.cli.exits import CommandError, Exit
+from arcbridge.cli.session import Format, Session
+
+if TYPE_CHECKING:
+    from shared.contract.rollout import Rollout
+
+app = typer.Typer(no_args_is_help=True, help="Rollouts: how they go, and stepping in.")
+Id = Annotated[
+    str, typer.Argument(help="The rollout's id, or an extension for its newest.", metavar="ROLLOUT")
+]
+Reason = Annotated[str | None, typer.Option("--reason", help="Why; kept in the audit trail.")]
+
+
+@command(app, "list")
+def list_rollouts(
+    session: Session,
+    extension: Annotated[str | None, typer.Option("--extension", help="Of one extension.")] = None,
+    state: Annotated[str | None, typer.Option("--state", help="Running, Failed, …")] = None,
+) -> None:
+    """List rollouts, newest first."""
+    from arcbridge.cli.output import show_all
+
+    show_all(
+        session,
+        session.client.rollouts.list(extension=extension, state=state),
+        [
+            ("id", lambda r: r.id),
+            ("extension", lambda r: r.extension),
+            ("kind", lambda r: r.kind),
+            ("revision", lambda r: r.revision),
+            ("state", lambda r: r.state),
+            ("done", _done),
+            ("created", lambda r: r.created_at),
+            ("waiting for", lambda r: r.waiting_for.message if r.waiting_for else None),
+        ],
+    )
+
+
+def _done(rollout: Rollout) -> str:
+    total = sum(stage.total for stage in rollout.stages)
+    return f"{sum(stage.succeeded for stage in rollout.stages)}/{total}"
+
+
+@command(app, "get")
+def get(session: Session, rollout: Id) -> None:
+    """Show one rollout, and each of its clusters."""
+    import sys
+
+    from arcbridge.cli.output import show_all, show_one
+
+    found = find(session, rollout)
+    show_one(session, found)
+    if session.output is not Format.TABLE:
+        return
+    sys.stdout.write("\n")
+    show_all(
+        session,
+        session.client.rollouts.targets(found.id),
+        [
+            ("cluster", lambda t: t.cluster),
+            ("stage", lambda t: t.stage),
+            ("state", lambda t: t.state),
+            ("from", lambda t: t.previous_revision),
+            ("to", lambda t: t.revision),
+            ("reason", lambda t: t.skip_reason or t.reason),
+            ("message", lambda t: t.message),
+        ],
+    )
+
+
+@command(app, "watch")
+def watch(
+    session: Session,
+    rollout: Id,
+    interval: Annotated[
+        float, typer.Option("--interval", help="Seconds between looks.", min=0.1)
+    ] = 1.0,
+    give_up_after: Annotated[
+        float | None, typer.Option("--give-up-after", help="Stop watching after these seconds.")
+    ] = None,
+) -> None:
+    """Follow a rollout until it is over; exit status 7 when it did not reach its goal."""
+    from arcbridge.cli.watch import follow
+
+    end = follow(session, find(session, rollout).id, interval=interval, seconds=give_up_after)
+    report_end(session, end)
+
+
+@command(app, "pause")
+def pause(session: Session, rollout: Id, reason: Reason = None) -> None:
+    """Release nothing more until it is resumed."""
+    _show(session, session.client.rollouts.pause(find(session, rollout).id, reason=reason))
+
+
+@command(app, "resume")
+def resume(session: Session, rollout: Id, reason: Reason = None) -> None:
+    """Go on with a paused rollout."""
+    _show(session, session.client.rollouts.resume(find(session, rollout).id, reason=reason))
+
+
+@command(app, "cancel")
+def cancel(session: Session, rollout: Id, reason: Reason = None) -> None:
+    """End a rollout here; what was released stays."""
+    _show(session, session.client.rollouts.cancel(find(session, rollout).id, reason=reason))
+
+
+@command(app, "approve")
+def approve(session: Session, rollout: Id, reason: Reason = None) -> None:
+    """Open the stage that waits for a person."""
+    _show(session, session.client.rollouts.approve(find(session, rollout).id, reason=reason))
+
+
+def find(session: Session, text: str) -> Rollout:
+    """A rollout by its id, or the newest one of an extension."""
+    from uuid import UUID
+
+    try:
+        rollout_id = UUID(text)
+    except ValueError:
+        newest = next(iter(session.client.rollouts.list(extension=text)), None)
+        if newest is None:
+            raise CommandError(
+                Exit.NOT_FOUND, f"{text!r} is no rollout's id, and no extension with a rollout"
+            ) from None
+        return newest
+    return session.client.rollouts.get(rollout_id)
+
+
+def report_end(session: Session, rollout: Rollout) -> None:
+    """Show how a watched rollout ended; raises CommandError unless it succeeded."""
+    from shared.contract.states import RolloutState
+
+    if session.output is not Format.TABLE:
+        _show(session, rollout)
+    if rollout.state is RolloutState.SUCCEEDED:
+        return
+    more = ""
+    if rollout.rolled_back_by:
+        more = f"; the way back is rollout {rollout.rolled_back_by}"
+    elif rollout.superseded_by:
+        more = f"; rollout {rollout.superseded_by} took over"
+    raise CommandError(
+        Exit.ROLLOUT_FAILED,
+        f"rollout of {rollout.extension} ended as {rollout.state}{more}",
+        remedy=f"see: arcbridge rollout get {rollout.id}",
+    )
+
+
+def _show(session: Session, rollout: Rollout) -> None:
+    from arcbridge.cli.output import show_one
+
+    show_one(session, rollout)

@@ -1,0 +1,78 @@
+"""What `-f` names: documents out of files, folders and standard input, local sources packed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from arcbridge.cli.exits import CommandError, Exit
+from arcbridge.packing import PackingError, pack_chart, pack_overlay
+from shared.contract.yaml_text import YamlRefused, read_documents
+
+SUFFIXES = frozenset({".yaml", ".yml", ".json"})
+STANDARD_INPUT = Path("-")
+
+
+def read_manifests(names: Sequence[Path], *, reason: str | None = None) -> list[dict[str, Any]]:
+    """The Extension documents of all files, in the order given. Raises CommandError."""
+    found = [
+        _prepared(document, where, folder, reason)
+        for name in names
+        for where, folder, text in _texts(name)
+        for document in _documents(where, text)
+    ]
+    if not found:
+        raise CommandError(Exit.USAGE, "there is no document in what -f names")
+    return found
+
+
+def _texts(name: Path) -> Iterator[tuple[str, Path, str]]:
+    """Where a text comes from, the folder its paths are relative to, and the text."""
+    if name == STANDARD_INPUT:
+        yield "standard input", Path.cwd(), sys.stdin.read()
+        return
+    files = [name]
+    if name.is_dir():
+        files = sorted(each for each in name.iterdir() if each.suffix in SUFFIXES)
+    for file in files:
+        try:
+            yield str(file), file.parent, file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise CommandError(Exit.USAGE, f"{file} cannot be read: {error}") from error
+
+
+def _documents(where: str, text: str) -> list[Any]:
+    try:
+        return read_documents(text)
+    except YamlRefused as error:
+        raise CommandError(Exit.USAGE, f"{where}: {error}") from error
+
+
+def _prepared(document: Any, where: str, folder: Path, reason: str | None) -> dict[str, Any]:
+    if not isinstance(document, dict) or document.get("kind") != "Extension":
+        raise CommandError(
+            Exit.USAGE,
+            f"{where}: only documents of kind Extension can be applied",
+            remedy="start with: apiVersion: arcbridge.io/v1, kind: Extension",
+        )
+    try:
+        prepared = _packed(document, folder)
+    except (PackingError, OSError) as error:
+        raise CommandError(Exit.USAGE, f"{where}: {error}") from error
+    return {**prepared, "reason": reason} if reason else prepared
+
+
+def _packed(document: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The document with `helm.chartPath` and a local `kustomize.path` put in its text."""
+    spec = document.get("spec")
+    if not isinstance(spec, dict) or not isinstance(source := spec.get("source"), dict):
+        return document
+    helm, kustomize = source.get("helm"), source.get("kustomize")
+    if isinstance(helm, dict) and isinstance(helm.get("chartPath"), str):
+        others = {key: value for key, value in helm.items() if key != "chartPath"}
+        source = {**source, "helm": {**others, "archive": pack_chart(folder / helm["chartPath"])}}
+    elif isinstance(kustomize, dict) and "files" not in kustomize and "path" in kustomize:
+        source = {**source, "kustomize": pack_overlay(folder / str(kustomize["path"]))}
+    return {**document, "spec": {**spec, "source": source}}

@@ -1,0 +1,322 @@
+"""The typed calls, grouped by resource.
+
+Lists are iterators over all pages, fetched as they are needed. An answer may hold fields that this
+release does not know; they are left out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any, Self, TypeVar
+from urllib.parse import quote
+from uuid import UUID
+
+import httpx
+
+from arcbridge.client.transport import Limits, Timing, Transport
+from shared.contract.base import WireModel
+from shared.contract.cluster import (
+    Cluster,
+    ClusterExtension,
+    ClusterPatch,
+    Drift,
+    DriftAccept,
+    DriftAction,
+    InventoryObject,
+)
+from shared.contract.events import Event, EventVerification, HealthSummary
+from shared.contract.extension import ExtensionManifest
+from shared.contract.registration import (
+    BootstrapToken,
+    BootstrapTokenRequest,
+    CreatedBootstrapToken,
+)
+from shared.contract.rollout import (
+    ActionRequest,
+    Extension,
+    PublishResult,
+    Revision,
+    RollbackRequest,
+    RollbackResult,
+    Rollout,
+    RolloutPlan,
+    RolloutTarget,
+)
+
+M = TypeVar("M", bound=WireModel)
+
+
+class _Group:
+    """Calls under `/api/v1`, and how their answers are read."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def _get(self, model: type[M], *path: object, **query: object) -> M:
+        return _read(model, self._transport.call("GET", _path(path), query=query))
+
+    def _post(self, model: type[M], *path: object, body: WireModel | None, **query: object) -> M:
+        wire = None if body is None else body.to_wire()
+        return _read(model, self._transport.call("POST", _path(path), body=wire, query=query))
+
+    def _delete(self, *path: object, etag: str | None = None, **query: object) -> httpx.Response:
+        headers = {"If-Match": f'"{etag}"'} if etag else {}
+        return self._transport.call("DELETE", _path(path), headers=headers, query=query)
+
+    def _pages(self, model: type[M], *path: object, **query: object) -> Iterator[M]:
+        cursor: str | None = None
+        while True:
+            response = self._transport.call("GET", _path(path), query={**query, "cursor": cursor})
+            page = json.loads(response.content)
+            for item in page["items"]:
+                yield model.model_validate_json(json.dumps(item), extra="ignore")
+            cursor = page.get("nextCursor")
+            if cursor is None:
+                return
+
+
+class Clusters(_Group):
+    """Connected clusters."""
+
+    def list(
+        self, *, labels: str | None = None, state: str | None = None, text: str | None = None
+    ) -> Iterator[Cluster]:
+        """Clusters by label selector (`env=prod,region in (eu,us)`), state and part of a name."""
+        return self._pages(Cluster, "clusters", labels=labels, state=state, text=text)
+
+    def get(self, name: str) -> Cluster:
+        """One cluster."""
+        return self._get(Cluster, "clusters", name)
+
+    def patch(self, name: str, patch: ClusterPatch, *, etag: str) -> Cluster:
+        """Change labels and annotations; Conflict when `etag` is no longer the cluster's."""
+        response = self._transport.call(
+            "PATCH",
+            _path(("clusters", name)),
+            body=patch.model_dump(mode="json", exclude_unset=True),
+            headers={"If-Match": f'"{etag}"', "Content-Type": "application/merge-patch+json"},
+        )
+        return _read(Cluster, response)
+
+    def delete(self, name: str, *, reason: str | None = None) -> None:
+        """Deregister: its certificate is revoked; what runs on the cluster stays there."""
+        self._delete("clusters", name, reason=reason)
+
+    def revoke(self, name: str, *, reason: str | None = None) -> Cluster:
+        """Revoke the certificate; an open stream ends within seconds."""
+        return self._post(Cluster, "clusters", name, "revoke", body=ActionRequest(reason=reason))
+
+    def inventory(self, name: str, *, kind: str | None = None) -> Iterator[InventoryObject]:
+        """What the cluster consists of."""
+        return self._pages(InventoryObject, "clusters", name, "inventory", kind=kind)
+
+    def extensions(self, name: str) -> Iterator[ClusterExtension]:
+        """What is desired on the cluster and what runs there."""
+        return self._pages(ClusterExtension, "clusters", name, "extensions")
+
+    def events(self, name: str) -> Iterator[Event]:
+        """What happened to the cluster, newest first."""
+        return self._pages(Event, "clusters", name, "events")
+
+    def agent_manifest(
+        self, cluster: str, *, labels: str | None = None, external_agent: bool = False
+    ) -> str:
+        """YAML for `kubectl apply -f -`; makes a bootstrap token that it holds."""
+        query = {
+            "cluster": cluster,
+            "labels": labels,
+            "agent": "external" if external_agent else None,
+        }
+        headers = {"Accept": "application/yaml"}
+        return self._transport.call(
+            "GET", _path(("agent-manifest",)), query=query, headers=headers
+        ).text
+
+
+class BootstrapTokens(_Group):
+    """One-time tokens that let a cluster join."""
+
+    def create(self, request: BootstrapTokenRequest) -> CreatedBootstrapToken:
+        """Make a token; its secret is in this answer and never again."""
+        return self._post(CreatedBootstrapToken, "bootstrap-tokens", body=request)
+
+    def list(self) -> Iterator[BootstrapToken]:
+        """Tokens, newest first."""
+        return self._pages(BootstrapToken, "bootstrap-tokens")
+
+    def revoke(self, token_id: UUID) -> None:
+        """Make a token unusable."""
+        self._delete("bootstrap-tokens", token_id)
+
+
+class Extensions(_Group):
+    """Extensions, their revisions and where they are."""
+
+    def publish(self, manifest: ExtensionManifest | dict[str, Any]) -> PublishResult:
+        """Publish: a revision and a rollout, or neither when nothing changed."""
+        return _read(
+            PublishResult, self._transport.call("POST", _path(("desired",)), body=_wire(manifest))
+        )
+
+    def plan(self, manifest: ExtensionManifest | dict[str, Any]) -> RolloutPlan:
+        """What publishing would do; nothing is stored."""
+        response = self._transport.call(
+            "POST", _path(("desired",)), query={"dryRun": "plan"}, body=_wire(manifest)
+        )
+        return _read(RolloutPlan, response)
+
+    def list(self) -> Iterator[Extension]:
+        """All extensions, in order of name."""
+        return self._pages(Extension, "extensions")
+
+    def get(self, name: str) -> Extension:
+        """One extension, with its newest spec."""
+        return self._get(Extension, "extensions", name)
+
+    def revisions(self, name: str) -> Iterator[Revision]:
+        """Revisions, newest first, without their specs."""
+        return self._pages(Revision, "extensions", name, "revisions")
+
+    def clusters(self, name: str) -> Iterator[ClusterExtension]:
+        """Where the extension is."""
+        return self._pages(ClusterExtension, "extensions", name, "clusters")
+
+    def delete(self, name: str, *, reason: str | None = None) -> Rollout:
+        """Remove it everywhere, in a paced rollout; the answer is that rollout."""
+        return _read(Rollout, self._delete("extensions", name, reason=reason))
+
+    def rollback(self, name: str, request: RollbackRequest) -> RollbackResult:
+        """Back to each cluster's last known good revision, or to the one named."""
+        return self._post(RollbackResult, "extensions", name, "rollback", body=request)
+
+    def quarantine(self, name: str, number: int, *, reason: str | None = None) -> Revision:
+        """Release this revision nowhere any more."""
+        return self._revision(name, number, "quarantine", reason)
+
+    def release(self, name: str, number: int, *, reason: str | None = None) -> Revision:
+        """End a quarantine."""
+        return self._revision(name, number, "release", reason)
+
+    def _revision(self, name: str, number: int, verb: str, reason: str | None) -> Revision:
+        body = ActionRequest(reason=reason)
+        return self._post(Revision, "extensions", name, "revisions", number, verb, body=body)
+
+
+class Rollouts(_Group):
+    """Rollouts and what a person may do to one."""
+
+    def list(self, *, extension: str | None = None, state: str | None = None) -> Iterator[Rollout]:
+        """Rollouts, newest first."""
+        return self._pages(Rollout, "rollouts", extension=extension, state=state)
+
+    def get(self, rollout_id: UUID) -> Rollout:
+        """One rollout with its stages' progress."""
+        return self._get(Rollout, "rollouts", rollout_id)
+
+    def targets(self, rollout_id: UUID, *, state: str | None = None) -> Iterator[RolloutTarget]:
+        """Its clusters, in release order."""
+        return self._pages(RolloutTarget, "rollouts", rollout_id, "targets", state=state)
+
+    def pause(self, rollout_id: UUID, *, reason: str | None = None) -> Rollout:
+        """Release nothing more until it is resumed."""
+        return self._act(rollout_id, "pause", reason)
+
+    def resume(self, rollout_id: UUID, *, reason: str | None = None) -> Rollout:
+        """Go on."""
+        return self._act(rollout_id, "resume", reason)
+
+    def cancel(self, rollout_id: UUID, *, reason: str | None = None) -> Rollout:
+        """End it here; what was released stays."""
+        return self._act(rollout_id, "cancel", reason)
+
+    def approve(self, rollout_id: UUID, *, reason: str | None = None) -> Rollout:
+        """Open the stage that waits for a person."""
+        return self._act(rollout_id, "approve", reason)
+
+    def _act(self, rollout_id: UUID, verb: str, reason: str | None) -> Rollout:
+        return self._post(Rollout, "rollouts", rollout_id, verb, body=ActionRequest(reason=reason))
+
+
+class Drifts(_Group):
+    """Open drift."""
+
+    def list(
+        self,
+        *,
+        cluster: str | None = None,
+        extension: str | None = None,
+        kind: str | None = None,
+    ) -> Iterator[Drift]:
+        """Drift that is open now."""
+        return self._pages(Drift, "drift", cluster=cluster, extension=extension, kind=kind)
+
+    def correct(self, drift_id: UUID, *, reason: str | None = None) -> Drift:
+        """Ask the cluster's agent to set it right once."""
+        return self._post(Drift, "drift", drift_id, "correct", body=DriftAction(reason=reason))
+
+    def accept(self, drift_id: UUID, *, reason: str, expires_at: datetime) -> Drift:
+        """Call the differences right, until then."""
+        body = DriftAccept(reason=reason, expires_at=expires_at)
+        return self._post(Drift, "drift", drift_id, "accept", body=body)
+
+
+class Events(_Group):
+    """The audit trail."""
+
+    def list(self, *, subject: str | None = None) -> Iterator[Event]:
+        """Entries, newest first; `subject` such as `cluster/eu-1`."""
+        return self._pages(Event, "events", subject=subject)
+
+    def verify(self) -> EventVerification:
+        """Check the hash chain over the whole trail."""
+        return self._get(EventVerification, "events", verify=True)
+
+
+class Client:
+    """The operators' API of one ArcBridge server; a context manager."""
+
+    def __init__(
+        self,
+        server: str,
+        *,
+        token: Callable[[], str] | None = None,
+        limits: Limits | None = None,
+        timing: Timing | None = None,
+        ca_file: str | None = None,
+    ) -> None:
+        """`token` gives a bearer token and is asked at each call; it caches by itself."""
+        self._transport = Transport(server, token, limits=limits, timing=timing, ca_file=ca_file)
+        self.clusters = Clusters(self._transport)
+        self.tokens = BootstrapTokens(self._transport)
+        self.extensions = Extensions(self._transport)
+        self.rollouts = Rollouts(self._transport)
+        self.drift = Drifts(self._transport)
+        self.events = Events(self._transport)
+
+    def health_summary(self) -> HealthSummary:
+        """Open incidents, worst first, and counts by state."""
+        return _read(HealthSummary, self._transport.call("GET", "v1/health/summary"))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _path(parts: tuple[object, ...]) -> str:
+    return "/".join(("v1", *(quote(str(part), safe="") for part in parts)))
+
+
+def _read(model: type[M], response: httpx.Response) -> M:
+    return model.model_validate_json(response.content, extra="ignore")
+
+
+def _wire(manifest: ExtensionManifest | dict[str, Any]) -> dict[str, Any]:
+    return manifest if isinstance(manifest, dict) else manifest.to_wire()
