@@ -29,6 +29,8 @@ class Collector:
     """The inventory of one cluster, kept up to date."""
 
     kube: KubeClient
+    reconciler_kube: KubeClient
+    """The same cluster in the name that extensions are applied in."""
     clock: Clock
     kinds: tuple[InventoryKind, ...] = KINDS
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -68,8 +70,9 @@ class Collector:
             await self.clock.sleep(ASK_AGAIN_SECONDS)
 
     async def _watch(self, kind: InventoryKind) -> None:
-        resource = await self.kube.resource(kind.api_version, kind.kind)
-        watch = self.kube.watch(
+        kube = self.reconciler_kube if kind.as_reconciler else self.kube
+        resource = await kube.resource(kind.api_version, kind.kind)
+        watch = kube.watch(
             resource,
             label_selector=kind.label_selector,
             metadata_only=kind.metadata_only,

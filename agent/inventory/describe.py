@@ -32,6 +32,8 @@ class InventoryKind:
     label_selector: str = ""
     metadata_only: bool = False
     """True where the object's own content is not needed: it is then not even fetched."""
+    as_reconciler: bool = False
+    """Listed in the name that extensions are applied in, because the agent's own may not."""
 
 
 def node(obj: Object) -> Described:
@@ -78,7 +80,15 @@ def bare(obj: Object) -> Described:
 KINDS = (
     InventoryKind("Node", "v1", "Node", node),
     InventoryKind("Namespace", "v1", "Namespace", bare, metadata_only=True),
-    InventoryKind("HelmRelease", "v1", "Secret", helm_release, "owner=helm", metadata_only=True),
+    InventoryKind(
+        "HelmRelease",
+        "v1",
+        "Secret",
+        helm_release,
+        "owner=helm",
+        metadata_only=True,
+        as_reconciler=True,
+    ),
     InventoryKind(
         "CustomResourceDefinition",
         "apiextensions.k8s.io/v1",

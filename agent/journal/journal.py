@@ -54,7 +54,7 @@ class Journal:
     async def open(
         cls, directory: Path, clock: Clock, limits: JournalLimits | None = None
     ) -> AsyncIterator[Journal]:
-        """The journal of a state directory. Raises JournalInUse, JournalUnwritable."""
+        """The journal of a state directory. Raises JournalUnwritable."""
         store = await asyncio.to_thread(JournalStore, directory, limits or JournalLimits())
         journal = cls(store, clock)
         try:

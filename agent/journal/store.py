@@ -8,8 +8,6 @@ the document from the control plane and the state of each extension from the clu
 
 from __future__ import annotations
 
-import fcntl
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,10 +25,6 @@ log = get_logger(__name__)
 FILE_NAME = "journal.sqlite3"
 _QUERIES = load_queries()
 _BUSY_SECONDS = 10.0
-
-
-class JournalInUse(AgentError):
-    """Another process has this state directory."""
 
 
 class JournalUnwritable(AgentError):
@@ -56,19 +50,17 @@ class Totals:
 
 
 class JournalStore:
-    """One open journal file, and the lock on its directory."""
+    """One open journal file. Its directory belongs to one process (`agent.statedir`)."""
 
     def __init__(self, directory: Path, limits: JournalLimits) -> None:
         self._limits = limits
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = _lock(directory / "lock")
         self.was_damaged = False
         self._db = self._open(directory / FILE_NAME)
 
     def close(self) -> None:
-        """Close the file and give the directory free."""
+        """Close the file."""
         self._db.close()
-        os.close(self._lock)
 
     def get(self, name: str) -> str | None:
         """One remembered value."""
@@ -190,13 +182,3 @@ def _read_back(db: sqlite3.Connection) -> None:
             StatusEvent.model_validate_json(row["event"])
         except ValueError as error:
             raise sqlite3.DatabaseError("an event is not readable") from error
-
-
-def _lock(path: Path) -> int:
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise JournalInUse(f"another process has the state directory {path.parent}") from error
-    return descriptor

@@ -107,12 +107,13 @@ class KubeClient:
         field_selector: str = "",
         metadata_only: bool = False,
         project: Project | None = None,
+        limit: int | None = None,
     ) -> Page:
         """Everything that matches, fetched page by page; all namespaces when none is given.
 
         `project` is applied to each page before the next is fetched, so that a large cluster's
         objects are never in memory at once. With `metadata_only` the API server sends nothing
-        but metadata, where it can.
+        but metadata, where it can. With `limit` only that many are asked for.
         """
         params: dict[str, str | int | bool] = _selectors(label_selector, field_selector)
         items: list[Object] = []
@@ -121,7 +122,11 @@ class KubeClient:
             page = await self._call(
                 "GET",
                 resource.path(namespace),
-                params={**params, "limit": _PAGE, **({"continue": token} if token else {})},
+                params={
+                    **params,
+                    "limit": limit or _PAGE,
+                    **({"continue": token} if token else {}),
+                },
                 headers={"Accept": _METADATA.format("List")} if metadata_only else {},
             )
             # Items of a list carry neither apiVersion nor kind.
@@ -131,6 +136,8 @@ class KubeClient:
             )
             items += [project(item) if project else item for item in found]
             token = page.get("metadata", {}).get("continue") or None
+            if limit is not None:
+                break
         return Page(tuple(items), page.get("metadata", {}).get("resourceVersion", ""))
 
     async def create(self, resource: Resource, body: Object, *, dry_run: bool = False) -> Object:

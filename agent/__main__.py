@@ -1,0 +1,43 @@
+"""`python -m agent`: read the settings, then serve until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from agent.errors import AgentError
+from agent.process import serve
+from agent.settings import AgentProcessSettings, SettingsError
+from agent.statedir import owned
+from shared.telemetry.logs import configure_logging, get_logger
+from shared.telemetry.tracing import configure_tracing
+
+SERVICE = "arcbridge-agent"
+EXIT_UNUSABLE = 2
+EXIT_FAILED = 1
+
+log = get_logger(__name__)
+
+
+def main() -> int:
+    """Exit status: 0 when asked to stop, 2 for unusable settings, 1 for anything else."""
+    try:
+        settings = AgentProcessSettings.from_environ()
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_UNUSABLE
+    configure_logging(SERVICE, level=settings.log_level)
+    flush = configure_tracing(SERVICE, instance=settings.instance)
+    try:
+        with owned(settings.state_dir):
+            asyncio.run(serve(settings))
+    except AgentError as error:
+        log.error("agent cannot go on", error=str(error))  # noqa: TRY400 - the text says it all
+        return EXIT_FAILED
+    finally:
+        flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,195 @@
+"""Everything that talks to the control plane, wired together: stream, fetching, reporting, renewal.
+
+Runs from the first identity on; a later identity is taken up without a restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from agent.api.client import ControlPlaneClient
+from agent.api.transport import Transport
+from agent.clock import Clock
+from agent.cluster.resource import ClusterSpec
+from agent.credentials.identity import Identity
+from agent.desired.fetcher import Fetcher
+from agent.enrol.keeper import IdentityKeeper
+from agent.inventory.outbox import InventoryOutbox
+from agent.journal.journal import Journal
+from agent.link.endings import End, Ended
+from agent.link.keeper import LinkKeeper
+from agent.link.messages import AgentFacts, Pulse
+from agent.link.renewal import Renewer
+from agent.link.session import Opening, Session
+from agent.reconcile.seam import ExtensionTally
+from agent.report.reporter import Reporter
+from agent.story import Story
+from shared.contract.desired import DesiredDocument
+from shared.contract.reasons import ReasonCode
+from shared.rpc.codec import from_timestamp
+from shared.rpc.v1 import relay_pb2 as pb
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a connection is wired to."""
+
+    clock: Clock
+    journal: Journal
+    story: Story
+    identities: IdentityKeeper
+    inventory: InventoryOutbox
+    spec: Callable[[], ClusterSpec]
+    facts: AgentFacts
+    tally: Callable[[], ExtensionTally]
+    on_document: Callable[[DesiredDocument], None]
+    on_heartbeat: Callable[[], None]
+    ca_file: Path | None
+
+
+class Connection:
+    """One cluster's connection to its control plane; also the stream's SessionListener."""
+
+    def __init__(self, around: Surroundings, identity: Identity) -> None:
+        self._around = around
+        self._identity = identity
+        self._welcomed = False
+        self.last_heartbeat: datetime | None = None
+        self.heartbeat_seconds = identity.registration.settings.heartbeat_seconds
+        self._transport = Transport(
+            around.spec().control_plane_url,
+            ca_file=around.ca_file,
+            on_date=around.story.server_time,
+        )
+        client = ControlPlaneClient(self._transport, lambda: self._identity, around.clock)
+        self.fetcher = Fetcher(
+            client,
+            around.journal,
+            around.clock,
+            random.random,
+            identity.registration.settings.poll_seconds,
+            on_document=around.on_document,
+            on_outcome=lambda error: around.story.called("desired", error),
+        )
+        self.reporter = Reporter(
+            client,
+            around.journal,
+            around.clock,
+            random.random,
+            on_stale_epoch=self._epoch_is_stale,
+            on_outcome=lambda error: around.story.called("status", error),
+            on_reported=around.story.metrics.events_reported.inc,
+        )
+        self._link = LinkKeeper(
+            around.clock,
+            random.random,
+            identity=lambda: self._identity,
+            address=self._address,
+            new_session=self._new_session,
+            opening=self._opening,
+            on_end=self._stream_ended,
+        )
+        self._renewer = Renewer(
+            around.clock,
+            random.random,
+            identity=lambda: self._identity,
+            address=self._address,
+            adopt=around.identities.adopt,
+            on_failure=lambda detail: around.story.noticed(
+                ReasonCode.CERTIFICATE_EXPIRING, f"the certificate could not be renewed: {detail}"
+            ),
+        )
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self.fetcher.run())
+                tasks.create_task(self.reporter.run())
+                tasks.create_task(self._link.run())
+                tasks.create_task(self._renewer.run())
+        finally:
+            await self._transport.close()
+
+    def use(self, identity: Identity) -> None:
+        """Another certificate came into use; its key signs and its stream opens from now on."""
+        self._identity = identity
+        self._link.replace("a new certificate")
+        self._link.retry_now()
+
+    # What the stream's session tells (SessionListener):
+
+    async def welcomed(self, welcome: pb.Welcome) -> None:
+        await self._around.journal.keep_epoch(welcome.session_epoch)
+        self._welcomed = True
+        self.heartbeat_seconds = welcome.heartbeat_seconds
+        moment = from_timestamp(welcome.server_time)
+        if moment is not None:
+            self._around.story.server_time(moment)
+        self._around.story.connected(welcome.relay_id, welcome.session_epoch)
+        # Wake-ups that were sent while there was no stream are lost.
+        self.fetcher.wake()
+        # What an older epoch was refused for can be reported now.
+        self._around.journal.news.set()
+
+    def beaten(self) -> None:
+        self.last_heartbeat = self._around.clock.now()
+        self._around.story.metrics.heartbeats.inc()
+        self._around.on_heartbeat()
+
+    def desired_changed(self, traceparent: str | None) -> None:
+        self.fetcher.wake(traceparent)
+
+    def inventory_resync(self) -> None:
+        self._around.inventory.resync()
+
+    def inventory_acknowledged(self, checksum: str) -> None:
+        self._around.inventory.acknowledged(checksum)
+
+    def noticed(self, reason: ReasonCode | None, message: str) -> None:
+        self._around.story.noticed(reason, message)
+
+    def _new_session(self) -> Session:
+        self._welcomed = False
+        return Session(
+            clock=self._around.clock,
+            random=random.random,
+            listener=self,
+            inventory=self._around.inventory,
+            pulse=self._pulse,
+            heartbeat_limit_seconds=self._around.spec().heartbeat_seconds,
+        )
+
+    def _opening(self) -> Opening:
+        journal = self._around.journal
+        return Opening(self._around.facts, journal.epoch, self._held_digest())
+
+    def _pulse(self) -> Pulse:
+        return Pulse(
+            tally=self._around.tally(),
+            reports_pending=self._around.journal.totals.events,
+            desired_digest=self._held_digest(),
+        )
+
+    def _held_digest(self) -> str:
+        document = self._around.journal.document
+        return document.digest if document else ""
+
+    def _address(self) -> str:
+        return self._around.spec().relay_address or self._identity.registration.relay_address
+
+    def _epoch_is_stale(self, epoch: int) -> None:
+        # A session that is still being opened will bring a newer epoch by itself.
+        if self._welcomed and self._around.journal.epoch == epoch:
+            self._link.replace("a newer session exists")
+
+    def _stream_ended(self, ended: Ended) -> None:
+        self._welcomed = False
+        self._around.story.stream_ended(ended)
+        if ended.end in (End.REVOKED, End.EXPIRED):
+            self._around.identities.reject()

@@ -1,0 +1,111 @@
+"""One agent process: set up, take part in the election, serve health, stop when asked to."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from agent.clock import SystemClock
+from agent.health import HealthServer
+from agent.kube.client import KubeClient
+from agent.leader import Leader
+from agent.lease.elector import Elector
+from agent.member import NewReconciler
+from agent.metrics import AgentMetrics
+from agent.reconcile.seam import Reconciler, ReconcileSettings, StatusSink
+from agent.settings import AgentProcessSettings
+from shared.telemetry.logs import get_logger
+
+log = get_logger(__name__)
+
+
+async def serve(settings: AgentProcessSettings) -> None:
+    """Run until SIGTERM or SIGINT. Raises AgentError where the process cannot go on."""
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - a coroutine always runs in a task
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _stop_once(task))
+    async with await KubeClient.connect(settings.kubeconfig) as kube:
+        with suppress(asyncio.CancelledError):
+            await _take_part(settings, kube)
+    log.info("agent stopped")
+
+
+async def _take_part(settings: AgentProcessSettings, kube: KubeClient) -> None:
+    clock, metrics = SystemClock(), AgentMetrics()
+    elector = Elector(
+        kube,
+        settings.namespace,
+        settings.instance,
+        settings.lease_seconds,
+        clock,
+        on_leading=metrics.leading.set,
+    )
+    # A plain handler, not the loop's: it must run before anything that waits in the loop does.
+    signal.signal(signal.SIGCONT, lambda *_: elector.check_after_pause())
+    leader = Leader(settings, kube, clock, metrics, reconcilers(settings, kube))
+    health = HealthServer(
+        alive=lambda: not elector.leading or elector.lease_left_seconds > 0,
+        ready=lambda: True,
+        metrics=metrics,
+    )
+    async with health.listen(settings.http_host, settings.http_port) as port:
+        with _ready_file(settings.ready_file, port):
+            log.info("agent started", instance=settings.instance, port=port)
+            await elector.run(leader.run)
+
+
+def reconcilers(settings: AgentProcessSettings, kube: KubeClient) -> NewReconciler:
+    """Makes the engine of a member."""
+    from agent.reconcile.engine import Engine
+
+    work_dir = settings.state_dir / "work"
+
+    def new(sink: StatusSink) -> Reconciler:
+        work_dir.mkdir(mode=0o700, exist_ok=True)
+        return Engine(
+            ReconcileSettings(
+                helm=settings.helm,
+                kubectl=settings.kubectl,
+                work_dir=work_dir,
+                state_namespace=settings.namespace,
+                kubeconfig=settings.kubeconfig,
+            ),
+            kube,
+            sink,
+        )
+
+    return new
+
+
+@contextmanager
+def _ready_file(path: Path | None, port: int) -> Iterator[None]:
+    """The file says that the process serves, and where; it goes with the process."""
+    if path is None:
+        yield
+        return
+    draft = path.with_name(f".{path.name}.draft")
+    draft.write_text(f"{port}\n")
+    draft.replace(path)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _stop_once(task: asyncio.Task[object]) -> Callable[[], None]:
+    """A second signal does not cut the clean-up short; SIGKILL does, and is survived."""
+    asked = False
+
+    def stop() -> None:
+        nonlocal asked
+        if not asked:
+            asked = True
+            log.info("asked to stop")
+            task.cancel()
+
+    return stop

@@ -1,0 +1,185 @@
+"""Tells what happens to the agent: as conditions, Kubernetes Events, metrics and logs.
+
+Those who do the work say what they saw; here stands what it means for whoever looks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from agent.clock import Clock
+from agent.cluster.announce import Announcer, EventType
+from agent.cluster.conditions import ConditionBoard
+from agent.cluster.resource import ClusterSpec
+from agent.credentials.identity import Identity
+from agent.errors import AgentError
+from agent.link.endings import End, Ended
+from agent.metrics import AgentMetrics
+from agent.reconcile.seam import EventDraft, ExtensionTally
+from shared.contract.limits import CLOCK_SKEW_ALLOWED
+from shared.contract.reasons import ReasonCode, Severity
+from shared.contract.states import ExtensionPhase
+from shared.contract.status import ConditionType
+
+EXPIRING_FRACTION = 0.25
+"""A certificate with less than this of its life left should have been renewed long ago."""
+_CONNECTION_LOST = {
+    End.DUPLICATE: ReasonCode.DUPLICATE_IDENTITY,
+    End.REVOKED: ReasonCode.CERTIFICATE_REVOKED,
+    End.EXPIRED: ReasonCode.CERTIFICATE_EXPIRED,
+    End.BROKEN: ReasonCode.CONTROL_PLANE_UNREACHABLE,
+}
+_NEEDED_FOR_READY = (
+    ConditionType.REGISTERED,
+    ConditionType.CERTIFICATE_VALID,
+    ConditionType.CONNECTED,
+)
+
+
+@dataclass
+class Story:
+    """One cluster's."""
+
+    board: ConditionBoard
+    announcer: Announcer
+    metrics: AgentMetrics
+    clock: Clock
+    _told: dict[str, tuple[object, ...]] = field(default_factory=dict)
+    _suspended: ReasonCode | None = None
+
+    def spec_seen(self, spec: ClusterSpec, generation: int) -> None:
+        """The resource was read."""
+        self.board.observed_generation = generation
+        not_now = spec.not_now is not None and spec.not_now.until > self.clock.now()
+        self._suspended = ReasonCode.NOT_NOW if not_now else None
+        if spec.suspend:
+            self._suspended = ReasonCode.SUSPENDED
+        self._judge()
+
+    def spec_invalid(self, message: str) -> None:
+        """The resource cannot be used; what was in force before stays in force."""
+        self.board.set(ConditionType.READY, False, ReasonCode.CLUSTER_INVALID, message)
+        self.announcer.tell(EventType.WARNING, ReasonCode.CLUSTER_INVALID.value, message)
+
+    def identity_in_use(self, identity: Identity) -> None:
+        """There is a certificate."""
+        self.board.set(
+            ConditionType.REGISTERED,
+            True,
+            ReasonCode.REGISTERED,
+            f"as {identity.registration.cluster_name} of tenant {identity.registration.tenant}",
+        )
+        self.metrics.certificate_end.set(identity.not_after.timestamp())
+        self.certificate_seen(identity)
+
+    def no_identity(self, reason: ReasonCode, message: str, current: Identity | None) -> None:
+        """There is no certificate that counts, and why."""
+        kind = ConditionType.CERTIFICATE_VALID if current else ConditionType.REGISTERED
+        self.board.set(kind, False, reason, message)
+        self.announcer.tell(EventType.WARNING, reason.value, message)
+        self._judge()
+
+    def certificate_seen(self, identity: Identity) -> None:
+        """Judge the certificate by the time."""
+        now = self.clock.now()
+        left = identity.not_after - now
+        if left <= timedelta(0):
+            self.board.set(
+                ConditionType.CERTIFICATE_VALID,
+                False,
+                ReasonCode.CERTIFICATE_EXPIRED,
+                f"ended at {identity.not_after.isoformat()}; a bootstrap token renews it",
+            )
+        elif left < (identity.not_after - identity.not_before) * EXPIRING_FRACTION:
+            self.board.set(
+                ConditionType.CERTIFICATE_VALID,
+                True,
+                ReasonCode.CERTIFICATE_EXPIRING,
+                f"ends at {identity.not_after.isoformat()} and could not be renewed yet",
+            )
+        else:
+            self.board.set(ConditionType.CERTIFICATE_VALID, True, ReasonCode.CERTIFICATE_VALID)
+        self._judge()
+
+    def connected(self, relay: str, epoch: int) -> None:
+        """The relay has welcomed the stream."""
+        self.metrics.connected.set(1)
+        message = f"relay {relay}, session {epoch}"
+        self.board.set(ConditionType.CONNECTED, True, ReasonCode.CLUSTER_CONNECTED, message)
+        self._judge()
+
+    def stream_ended(self, ended: Ended) -> None:
+        """The stream is gone; one that the relay or the agent replaces is no loss."""
+        self.metrics.connected.set(0)
+        self.metrics.streams_ended.labels(ended.end.value).inc()
+        reason = _CONNECTION_LOST.get(ended.end)
+        if reason is not None:
+            self.board.set(ConditionType.CONNECTED, False, reason, ended.detail)
+            self._judge()
+
+    def noticed(self, reason: ReasonCode | None, message: str) -> None:
+        """The relay said something about the agent."""
+        if reason is ReasonCode.CLOCK_SKEWED:
+            self.board.set(ConditionType.CLOCK_SYNCED, False, reason, message)
+        elif reason is not None:
+            warning = reason.severity is not Severity.INFO
+            kind = EventType.WARNING if warning else EventType.NORMAL
+            self.announcer.tell(kind, reason.value, message)
+
+    def server_time(self, moment: datetime) -> None:
+        """The control plane's clock, as an answer brought it."""
+        skew = self.clock.now() - moment
+        self.metrics.clock_skew.set(skew.total_seconds())
+        if abs(skew) <= CLOCK_SKEW_ALLOWED:
+            self.board.set(ConditionType.CLOCK_SYNCED, True, ReasonCode.CLOCK_SYNCED)
+            return
+        side = "ahead of" if skew > timedelta(0) else "behind"
+        # Minutes: seconds would make a new message, and so a new write, of every answer.
+        minutes = max(1, round(abs(skew).total_seconds() / 60))
+        self.board.set(
+            ConditionType.CLOCK_SYNCED,
+            False,
+            ReasonCode.CLOCK_SKEWED,
+            f"the agent's clock is {minutes} min {side} the control plane's",
+        )
+
+    def called(self, call: str, error: AgentError | None) -> None:
+        """A call to the control plane's API ended."""
+        outcome = "ok" if error is None else type(error).__name__
+        self.metrics.calls.labels(call, outcome).inc()
+
+    def extension_reported(self, draft: EventDraft) -> None:
+        """An extension came into another state."""
+        said = (draft.phase, draft.revision, draft.reason)
+        if draft.phase is ExtensionPhase.APPLYING or self._told.get(draft.extension) == said:
+            return
+        self._told[draft.extension] = said
+        failed = draft.phase is ExtensionPhase.FAILED
+        self.announcer.tell(
+            EventType.WARNING if failed else EventType.NORMAL,
+            draft.reason.value,
+            f"extension {draft.extension} revision {draft.revision}: "
+            f"{draft.message or draft.reason.summary}",
+        )
+
+    def tally_seen(self, tally: ExtensionTally) -> None:
+        """How the extensions are doing."""
+        for state in ("total", "ready", "failed", "drifted"):
+            self.metrics.extensions.labels(state).set(getattr(tally, state))
+
+    def _judge(self) -> None:
+        """Ready is what the other conditions make of it."""
+        for kind in _NEEDED_FOR_READY:
+            condition = self.board.get(kind)
+            if condition is None:
+                self.board.set(ConditionType.READY, False, ReasonCode.PROGRESSING)
+                return
+            if condition.status.value != "True":
+                reason, message = condition.reason, condition.message
+                self.board.set(ConditionType.READY, False, reason, message)
+                return
+        if self._suspended is not None:
+            self.board.set(ConditionType.READY, False, self._suspended)
+            return
+        self.board.set(ConditionType.READY, True, ReasonCode.CLUSTER_CONNECTED)
