@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from agent.clock import Clock
 from agent.cluster.resource import API_VERSION, KIND, ClusterResource, InvalidCluster
+from agent.enrol.installation import take_up_installation
 from agent.errors import KubeError
 from agent.journal.journal import Journal
 from agent.kube.client import KubeClient
@@ -65,6 +66,7 @@ class Leader:
 
     async def _look(self) -> ClusterResource | str:
         try:
+            await take_up_installation(self.kube, self.settings.namespace)
             clusters = await self.kube.resource(API_VERSION, KIND)
             items = (await self.kube.list(clusters)).items
         except KubeError as error:
