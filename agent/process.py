@@ -15,6 +15,7 @@ from agent.leader import Leader
 from agent.lease.elector import Elector
 from agent.member import NewReconciler
 from agent.metrics import AgentMetrics
+from agent.reconcile.engine import Drivers, Engine
 from agent.reconcile.seam import Reconciler, ReconcileSettings, StatusSink
 from agent.settings import AgentProcessSettings
 from shared.telemetry.logs import get_logger
@@ -60,23 +61,24 @@ async def _take_part(settings: AgentProcessSettings, kube: KubeClient) -> None:
 
 
 def reconcilers(settings: AgentProcessSettings, kube: KubeClient) -> NewReconciler:
-    """Makes the engine of a member."""
-    from agent.reconcile.engine import Engine
-
+    """Makes the engine of a member. It acts in the reconciler's name, not in the agent's own."""
     work_dir = settings.state_dir / "work"
 
     def new(sink: StatusSink) -> Reconciler:
         work_dir.mkdir(mode=0o700, exist_ok=True)
+        own = ReconcileSettings(
+            helm=settings.helm,
+            kubectl=settings.kubectl,
+            work_dir=work_dir,
+            state_namespace=settings.namespace,
+            kubeconfig=settings.kubeconfig,
+        )
         return Engine(
-            ReconcileSettings(
-                helm=settings.helm,
-                kubectl=settings.kubectl,
-                work_dir=work_dir,
-                state_namespace=settings.namespace,
-                kubeconfig=settings.kubeconfig,
-            ),
-            kube,
-            sink,
+            kube=kube.acting_as(settings.impersonate),
+            drivers=Drivers.from_settings(own),
+            sink=sink,
+            settings=own,
+            clock=SystemClock(),
         )
 
     return new
