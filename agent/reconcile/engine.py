@@ -107,7 +107,8 @@ class Engine:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        records = RecordStore(self._kube, self._settings.state_namespace)
+        # Records are the agent's own; everything else is done in the reconciler's name.
+        records = RecordStore(self._kube.acting_as(None), self._settings.state_namespace)
         await self._prepare(records)
         async with asyncio.TaskGroup() as group:
             owned = OwnedObjects(self._kube, group, self._tell)

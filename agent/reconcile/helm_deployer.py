@@ -106,14 +106,16 @@ class HelmDeployer:
             await self._recover(revisions)
             try:
                 await self._helm.uninstall(
-                    HelmTarget(release, namespace), timeout_seconds=120.0, keep_history=False
+                    HelmTarget(release, namespace, self._kube.as_user),
+                    timeout_seconds=120.0,
+                    keep_history=False,
                 )
             except ToolError as error:
                 raise StepFailed(ReasonCode.UNINSTALL_FAILED, str(error)) from error
 
     async def _act(self, work: Work, chart: Chart, *, first: bool) -> None:
         namespace = work.spec.namespace
-        target = HelmTarget(work.name, namespace)
+        target = HelmTarget(work.name, namespace, self._kube.as_user)
         upgrade = Upgrade(
             chart=chart.path,
             values=work.spec.values,
