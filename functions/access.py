@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
 
-from shared.identity import roles
-
 from shared.contract.states import Role
+from shared.identity import roles
 
 
 class Who(Enum):

@@ -29,7 +29,6 @@ log = get_logger(__name__)
 @asynccontextmanager
 async def _from_environment() -> AsyncIterator[ControlPlane]:
     from shared.services.control_plane import ControlPlane
-
     from shared.settings import Settings
 
     async with ControlPlane.open(Settings.from_environ(os.environ)) as plane:
