@@ -88,8 +88,11 @@ where tenant_id = %(tenant)s and cluster_id = %(cluster)s
   and extension = any(%(extensions)s::text[]) and kind = 'silence' and resolved_at is null
 
 -- name: correction_done
--- The agent has acted on the correction that was asked for.
-update drifts
+-- The agent has acted on the newest correction that was asked for.
+update drifts d
 set correcting = false
-where tenant_id = %(tenant)s and cluster_id = %(cluster)s and extension = %(extension)s
-  and resolved_at is null and correcting
+from assignments a
+where d.tenant_id = %(tenant)s and d.cluster_id = %(cluster)s and d.extension = %(extension)s
+  and d.resolved_at is null and d.correcting
+  and a.tenant_id = d.tenant_id and a.cluster_id = d.cluster_id and a.extension = d.extension
+  and a.correction <= %(correction)s

@@ -1,0 +1,68 @@
+"""The token buckets of a rollout: its own, its tenant's, and its chart registry's."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+from shared.contract.states import RolloutKind
+from shared.contract.strategy import RolloutStrategy
+from shared.domain.errors import ArcBridgeError
+from shared.pacing.gcra import Rate
+from shared.pacing.redis import RedisTokens
+from shared.pacing.source import Bucket, Grant
+from shared.services.hot_path import HotPath
+
+TENANT: Final = Rate(per_minute=12_000.0, burst=2_000)
+"""Releases of one tenant over all its rollouts, so that none takes the database from the others."""
+UNREACHABLE_RETRY_SECONDS: Final = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+def buckets(
+    tenant: str,
+    rollout_id: UUID,
+    kind: RolloutKind,
+    strategy: RolloutStrategy,
+    *,
+    origin: str | None,
+    per_minute: float | None = None,
+) -> list[Bucket]:
+    """Every bucket that a release of this rollout is taken from.
+
+    `origin` is the chart registry of its revision; `per_minute` what adaptive pacing settled on.
+    A rollback mostly pulls what clusters hold already, and must not queue behind the registry.
+    """
+    pace = strategy.pace
+    own = Rate(per_minute or pace.per_minute, pace.burst)
+    found = [
+        Bucket(f"ab:pace:{{{tenant}}}:rollout:{rollout_id}", own),
+        Bucket(f"ab:pace:{{{tenant}}}:tenant", TENANT),
+    ]
+    if pace.per_source is not None and origin and kind is not RolloutKind.ROLLBACK:
+        name = hashlib.sha256(origin.encode()).hexdigest()[:16]
+        rate = Rate(pace.per_source, max(1, min(pace.burst, round(pace.per_source))))
+        found.append(Bucket(f"ab:pace:{{{tenant}}}:source:{name}", rate))
+    return found
+
+
+async def take(cp: HotPath, wanted_from: Sequence[Bucket], wanted: int) -> Grant:
+    """Take tokens; none, and a time to ask again, while Redis cannot be reached."""
+    try:
+        return await RedisTokens(cp.redis).take(wanted_from, wanted)
+    except ArcBridgeError as error:
+        _log.warning("pacing.unreachable", extra={"detail": error.detail})
+        return Grant(0, error.retry_after or UNREACHABLE_RETRY_SECONDS)
+
+
+async def fill(cp: HotPath, tenant: str, rollout_id: UUID, strategy: RolloutStrategy) -> None:
+    """Give a new rollout its burst. Without Redis it starts empty: slower, never too fast."""
+    own = buckets(tenant, rollout_id, RolloutKind.PUBLISH, strategy, origin=None)[0]
+    try:
+        await RedisTokens(cp.redis).fill(own)
+    except ArcBridgeError as error:
+        _log.warning("pacing.unreachable", extra={"detail": error.detail})

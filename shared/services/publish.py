@@ -1,0 +1,254 @@
+"""Publish an extension: an immutable revision by its content, and the rollout that brings it out.
+
+The same content again makes no second revision. It starts a rollout again only where the revision
+was never proven and nothing brings it out now: after a cancelled or failed rollout, or when its
+quarantine was lifted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from shared.contract.canonical import digest
+from shared.contract.errors import ErrorCode, FieldError
+from shared.contract.extension import ExtensionManifest, ExtensionSpec
+from shared.contract.reasons import ReasonCode
+from shared.contract.rollout import PublishResult
+from shared.contract.states import RevisionState, RolloutKind
+from shared.domain.dependencies import find_cycle
+from shared.domain.errors import ArcBridgeError
+from shared.domain.goals import goals
+from shared.services import audit, nudge, pace
+from shared.services.caller import Caller
+from shared.services.failpoints import hit
+from shared.services.hot_path import HotPath
+from shared.services.standings import standings
+from shared.services.start import NewRollout, Started, start
+from shared.store.json import jsonb
+from shared.store.queries import load
+from shared.store.transaction import Row, Transaction
+from shared.telemetry.tracing import span
+
+_Q = load("publish")
+_R = load("rollouts")
+
+
+async def publish(cp: HotPath, caller: Caller, manifest: ExtensionManifest) -> PublishResult:
+    """Store the revision and start its rollout.
+
+    Raises DependencyCycle with the cycle named, Quarantined for content that is.
+    """
+    name, spec = manifest.metadata.name, manifest.spec
+    with span("extension.publish", parent=caller.traceparent) as current:
+        current.set_attribute("arcbridge.extension", name)
+        async with cp.db.tenant(caller.tenant) as tx:
+            result, started = await _publish(tx, caller, manifest, cp.clock())
+            hit("publish.before_commit")
+        hit("publish.after_commit")
+        if started is not None:
+            await pace.fill(cp, caller.tenant, started.rollout_id, spec.rollout)
+            await nudge.nudge(cp, caller.tenant, [started.rollout_id])
+    return result
+
+
+async def _publish(
+    tx: Transaction, caller: Caller, manifest: ExtensionManifest, now: datetime
+) -> tuple[PublishResult, Started | None]:
+    name = manifest.metadata.name
+    await tx.execute(_Q.ensure_extension, tenant=caller.tenant, extension=name)
+    row = await tx.one(_Q.lock_extension, tenant=caller.tenant, extension=name)
+    if row is None:
+        raise AssertionError("the row was made a statement ago")
+    content = await examine(tx, caller.tenant, manifest, row)
+    if content.unchanged and row["deleted_at"] is None and not row["deleting"]:
+        await _relabel(tx, caller, manifest, row, now)
+        found = await _brings_out(tx, caller.tenant, name, content)
+        if found is not None:
+            return content.result(name, created=False, rollout_id=found), None
+    else:
+        await _store(tx, caller, manifest, content, now)
+    started = await _start(tx, caller, manifest, content.number, now)
+    await audit.append(
+        tx,
+        caller,
+        "extension.publish",
+        f"extension/{name}",
+        message=manifest.reason or f"revision {content.number}",
+        data={
+            "revision": content.number,
+            "digest": content.digest,
+            "rollout": str(started.rollout_id),
+            "superseded": [str(old) for old in started.superseded],
+        },
+    )
+    made = content.result(
+        name,
+        created=not content.unchanged,
+        rollout_id=started.rollout_id,
+        superseded=started.superseded,
+    )
+    return made, started
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a manifest would be: the number and digest of its revision."""
+
+    number: int
+    digest: str
+    unchanged: bool
+    """It is the content of the newest revision."""
+    state: RevisionState
+
+    def result(
+        self,
+        extension: str,
+        *,
+        created: bool,
+        rollout_id: UUID | None,
+        superseded: Iterable[UUID] = (),
+    ) -> PublishResult:
+        """The answer of a publish."""
+        return PublishResult(
+            extension=extension,
+            revision=self.number,
+            digest=self.digest,
+            created=created,
+            rollout_id=rollout_id,
+            superseded=tuple(superseded),
+        )
+
+
+async def examine(
+    tx: Transaction, tenant: str, manifest: ExtensionManifest, extension: Row | None
+) -> Content:
+    """Check a manifest against what is stored. Raises DependencyCycle and Quarantined."""
+    name = manifest.metadata.name
+    await _refuse_cycles(tx, tenant, manifest)
+    found = digest(manifest.spec.to_canonical())
+    quarantined = await tx.one(_Q.quarantined_content, tenant=tenant, extension=name, digest=found)
+    if quarantined is not None:
+        raise ArcBridgeError(
+            ErrorCode.QUARANTINED,
+            f"this content is revision {quarantined['number']} of {name}, which is quarantined "
+            f"({quarantined['quarantine_reason']}): change it, or lift the quarantine first",
+            reason=ReasonCode.SPEC_QUARANTINED,
+        )
+    newest = extension["newest"] if extension else 0
+    last = await tx.one(_Q.revision, tenant=tenant, extension=name, number=newest)
+    if last is not None and last["digest"] == found:
+        return Content(newest, found, True, RevisionState(last["state"]))
+    return Content(newest + 1, found, False, RevisionState.CANDIDATE)
+
+
+async def _refuse_cycles(tx: Transaction, tenant: str, manifest: ExtensionManifest) -> None:
+    if not manifest.spec.depends_on:
+        return
+    rows = await tx.all(_Q.dependencies, tenant=tenant)
+    graph = {row["name"]: row["depends_on"] for row in rows}
+    graph[manifest.metadata.name] = list(manifest.spec.depends_on)
+    cycle = find_cycle(graph, manifest.metadata.name)
+    if cycle is not None:
+        named = " -> ".join(cycle)
+        raise ArcBridgeError(
+            ErrorCode.DEPENDENCY_CYCLE,
+            f"the extension would depend on itself: {named}",
+            errors=(FieldError(field="spec.dependsOn", message=f"closes the cycle {named}"),),
+        )
+
+
+async def _relabel(
+    tx: Transaction, caller: Caller, manifest: ExtensionManifest, row: Row, now: datetime
+) -> None:
+    meta = manifest.metadata
+    if (row["labels"], row["annotations"]) != (meta.labels, meta.annotations):
+        await tx.execute(
+            _Q.relabel_extension,
+            tenant=caller.tenant,
+            extension=meta.name,
+            labels=jsonb(meta.labels),
+            annotations=jsonb(meta.annotations),
+            now=now,
+        )
+
+
+async def _brings_out(
+    tx: Transaction, tenant: str, extension: str, content: Content
+) -> UUID | None:
+    """The rollout that makes another one needless: it runs, or it has proven the revision."""
+    row = await tx.one(
+        _Q.newest_rollout_of, tenant=tenant, extension=extension, revision=content.number
+    )
+    if row is None:
+        return None
+    rollout_id: UUID = row["rollout_id"]
+    active = await tx.all(_R.active_of, tenant=tenant, extension=extension)
+    runs = any(other["rollout_id"] == rollout_id for other in active)
+    done = content.state is RevisionState.GOOD or row["state"] == "Succeeded"
+    return rollout_id if runs or done else None
+
+
+async def _store(
+    tx: Transaction, caller: Caller, manifest: ExtensionManifest, content: Content, now: datetime
+) -> None:
+    meta = manifest.metadata
+    if not content.unchanged:
+        await tx.execute(
+            _Q.insert_revision,
+            tenant=caller.tenant,
+            extension=meta.name,
+            number=content.number,
+            digest=content.digest,
+            spec=jsonb(manifest.spec.to_canonical()),
+            provenance="api",
+            reason=manifest.reason,
+            created_by=caller.actor,
+            now=now,
+        )
+        await tx.execute(
+            _Q.supersede_candidates,
+            tenant=caller.tenant,
+            extension=meta.name,
+            number=content.number,
+        )
+    await tx.execute(
+        _Q.update_extension,
+        tenant=caller.tenant,
+        extension=meta.name,
+        number=content.number,
+        labels=jsonb(meta.labels),
+        annotations=jsonb(meta.annotations),
+        now=now,
+    )
+
+
+async def _start(
+    tx: Transaction, caller: Caller, manifest: ExtensionManifest, number: int, now: datetime
+) -> Started:
+    name, spec = manifest.metadata.name, manifest.spec
+    found = goals(spec, number, await standings(tx, caller.tenant, name))
+    return await start(
+        tx,
+        caller,
+        NewRollout(
+            extension=name,
+            kind=RolloutKind.PUBLISH,
+            revision=number,
+            strategy=spec.rollout,
+            targets=found.targets,
+            specs=found.specs,
+            reason=manifest.reason,
+        ),
+        now,
+    )
+
+
+async def stored_spec(tx: Transaction, tenant: str, extension: str, number: int) -> ExtensionSpec:
+    """A revision's spec. Raises NotFound."""
+    row = await tx.one(_Q.revision, tenant=tenant, extension=extension, number=number)
+    if row is None:
+        raise ArcBridgeError(ErrorCode.NOT_FOUND, f"extension {extension} has no revision {number}")
+    return ExtensionSpec.model_validate(row["spec"])

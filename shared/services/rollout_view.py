@@ -1,0 +1,257 @@
+"""One consistent, bounded read of a rollout for the planner; it holds the rollout's row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from shared.contract.reasons import ReasonCode
+from shared.contract.rollout import WaitingFor
+from shared.contract.states import (
+    ExtensionPhase,
+    RolloutKind,
+    RolloutState,
+    SkipReason,
+    TargetState,
+)
+from shared.contract.strategy import RolloutStrategy
+from shared.planner.limits import limits
+from shared.planner.view import GivenUp, Reach, Report, RolloutView, StageView, TargetView
+from shared.store.queries import load
+from shared.store.transaction import Row, Transaction
+
+_Q = load("pacer")
+
+_REASONS: Final = {reason.value: reason for reason in ReasonCode}
+
+BATCH: Final = 1_000
+"""Targets of one kind that one look takes in; the next look takes the next ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What the planner is told, and what the pacer needs beside it."""
+
+    view: RolloutView
+    extension: str
+    revision: int | None
+    rollback_of: UUID | None
+    origin: str | None
+    traceparent: str | None
+    per_minute: float | None
+
+
+async def look(
+    tx: Transaction, tenant: str, rollout_id: UUID, now: datetime, *, wait: bool
+) -> Looked | None:
+    """Take the rollout's row and read what the planner needs.
+
+    None when there is no such rollout or, unless `wait`, another pacer has it.
+    """
+    query = _Q.lock_rollout if wait else _Q.try_lock_rollout
+    row = await tx.one(query, tenant=tenant, rollout=rollout_id)
+    if row is None:
+        return None
+    kind = RolloutKind(row["kind"])
+    strategy = RolloutStrategy.model_validate(row["strategy"])
+    behind = None
+    if kind is not RolloutKind.ROLLBACK:
+        behind = await tx.value(
+            _Q.running_rollback, tenant=tenant, extension=row["extension"], rollout=rollout_id
+        )
+    rows = await tx.all(_Q.stages, tenant=tenant, rollout=rollout_id)
+    stages = tuple(stage_view(stage) for stage in rows)
+    reader = _Targets(tx, tenant, rollout_id, row["extension"], kind, strategy, stages, now)
+    waiting = row["waiting_for"]
+    view = RolloutView(
+        rollout_id=rollout_id,
+        kind=kind,
+        state=RolloutState(row["state"]),
+        strategy=strategy,
+        created_at=row["created_at"],
+        stages=stages,
+        quarantined=row["quarantined"],
+        behind=behind,
+        waiting_for=WaitingFor.model_validate(waiting) if waiting else None,
+        in_flight=(in_flight := await reader.in_flight()),
+        candidates=await reader.candidates(len(in_flight)),
+        unreachable=await reader.unreachable(),
+        returned=await reader.returned(),
+        unreverted=await reader.unreverted(),
+    )
+    return Looked(
+        view,
+        row["extension"],
+        row["revision"],
+        row["rollback_of"],
+        row["origin"],
+        row["traceparent"],
+        row["rate_per_minute"],
+    )
+
+
+def stage_view(row: Row) -> StageView:
+    """A stage's row as the planner sees it."""
+    return StageView(
+        index=row["stage"],
+        name=row["name"],
+        total=row["total"],
+        to_apply=row["to_apply"],
+        in_flight=row["in_flight"],
+        succeeded=row["succeeded"],
+        failed=row["failed"],
+        skipped=row["skipped"],
+        forgiven=row["forgiven"],
+        opened_at=row["opened_at"],
+        passed_at=row["passed_at"],
+        approved_at=row["approved_at"],
+        first_release=row["first_release"],
+        first_ready=row["first_ready"],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Targets:
+    """Reads batches of targets, and only those that the stages' counters say there are."""
+
+    tx: Transaction
+    tenant: str
+    rollout_id: UUID
+    extension: str
+    kind: RolloutKind
+    strategy: RolloutStrategy
+    stages: Sequence[StageView]
+    now: datetime
+
+    @property
+    def _open(self) -> list[StageView]:
+        return [stage for stage in self.stages if stage.opened_at is not None]
+
+    @property
+    def _anyone(self) -> bool:
+        return self.kind is RolloutKind.ROLLBACK
+
+    async def in_flight(self) -> tuple[TargetView, ...]:
+        if not any(stage.in_flight for stage in self.stages):
+            return ()
+        rows = await self.tx.all(
+            _Q.in_flight,
+            tenant=self.tenant,
+            rollout=self.rollout_id,
+            stages=[stage.index for stage in self.stages],
+            soaks=[self.strategy.stages[stage.index].soak for stage in self.stages],
+            offline_after=self.strategy.offline.after,
+            deadline=self.strategy.progress_deadline,
+            now=self.now,
+            limit=BATCH,
+        )
+        return tuple(_target(row) for row in rows)
+
+    async def candidates(self, leaving: int) -> tuple[TargetView, ...]:
+        """As many as have a place, or will once the `leaving` ones have left theirs."""
+        wanted = {}
+        for stage in self._open:
+            places = limits(self.kind, self.strategy, self.stages, stage.index).concurrent
+            free = min(places - stage.in_flight + leaving, places, BATCH)
+            if stage.to_apply and free > 0:
+                wanted[stage.index] = free
+        if not wanted:
+            return ()
+        rows = await self.tx.all(
+            _Q.candidates,
+            tenant=self.tenant,
+            rollout=self.rollout_id,
+            extension=self.extension,
+            stages=list(wanted),
+            wanted=list(wanted.values()),
+            anyone=self._anyone,
+            now=self.now,
+        )
+        return tuple(_target(row) for row in rows)
+
+    async def unreachable(self) -> tuple[TargetView, ...]:
+        stages = [stage.index for stage in self._open if stage.to_apply]
+        if not stages:
+            return ()
+        rows = await self.tx.all(
+            _Q.unreachable,
+            tenant=self.tenant,
+            rollout=self.rollout_id,
+            stages=stages,
+            anyone=self._anyone,
+            now=self.now,
+            limit=BATCH,
+        )
+        return tuple(_target(row) for row in rows)
+
+    async def returned(self) -> tuple[TargetView, ...]:
+        stages = [stage.index for stage in self._open if stage.skipped]
+        if not stages or self.kind is RolloutKind.ROLLBACK:
+            return ()
+        rows = await self.tx.all(
+            _Q.returned,
+            tenant=self.tenant,
+            rollout=self.rollout_id,
+            stages=stages,
+            now=self.now,
+            limit=BATCH,
+        )
+        return tuple(_target(row) for row in rows)
+
+    async def unreverted(self) -> tuple[TargetView, ...]:
+        stages = [stage.index for stage in self.stages if stage.failed]
+        if not stages or self.kind not in (RolloutKind.PUBLISH, RolloutKind.PLACEMENT):
+            return ()
+        rows = await self.tx.all(
+            _Q.unreverted,
+            tenant=self.tenant,
+            rollout=self.rollout_id,
+            stages=stages,
+            limit=BATCH,
+        )
+        return tuple(_target(row) for row in rows)
+
+
+def _target(row: Row) -> TargetView:
+    return TargetView(
+        cluster_id=row["cluster_id"],
+        cluster=row["cluster"],
+        stage=row["stage"],
+        position=row["position"],
+        state=TargetState(row["state"]),
+        goal_digest=row["goal_digest"],
+        goal_absent=row["goal_absent"],
+        goal_quarantined=row.get("goal_quarantined", False),
+        generation=row["generation"],
+        released_at=row["released_at"],
+        ready_since=row["ready_since"],
+        skip_reason=SkipReason(row["skip_reason"]) if row["skip_reason"] else None,
+        reach=Reach(row["connected"], row["silent_since"], row["not_now_until"], row["gone"]),
+        report=_report(row),
+        given_up=_given_up(row),
+    )
+
+
+def _report(row: Row) -> Report | None:
+    if row.get("report_phase") is None:
+        return None
+    return Report(
+        rollout_id=row["observed_rollout"],
+        digest=row["observed_digest"],
+        generation=row["observed_generation"],
+        phase=ExtensionPhase(row["report_phase"]),
+        reason=_REASONS[row["report_reason"]],
+        message=row["report_message"],
+        ready_since=row["report_ready_since"],
+    )
+
+
+def _given_up(row: Row) -> GivenUp | None:
+    if row.get("failed_generation") is None:
+        return None
+    return GivenUp(
+        row["failed_generation"], _REASONS[row["failed_reason"]], row["failed_message"] or ""
+    )

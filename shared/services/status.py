@@ -1,0 +1,249 @@
+"""Take in what agents report: at least once, in any order, fenced by the session's epoch.
+
+Writes only the reporting cluster's own rows, so that thousands of reports of one rollout never
+wait for each other; what follows for the rollout is the pacer's to decide, which is nudged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from shared.contract.errors import ErrorCode
+from shared.contract.states import ExtensionPhase
+from shared.contract.status import RefusedEvent, StatusAck, StatusBatch, StatusEvent
+from shared.domain.errors import ArcBridgeError
+from shared.domain.observation import Desired, Observed, is_newer, observe, speaks_of
+from shared.services import audit, drift_reports, nudge
+from shared.services.caller import Caller
+from shared.services.failpoints import hit
+from shared.services.hot_path import HotPath
+from shared.store.json import jsonb
+from shared.store.queries import load
+from shared.store.transaction import Row, Transaction
+from shared.telemetry.tracing import span
+
+_Q = load("status")
+
+
+async def ingest(cp: HotPath, caller: Caller, batch: StatusBatch) -> StatusAck:
+    """Store a batch; the answer says up to which sequence it is durable.
+
+    Raises StaleEpoch when a newer session of the cluster exists, Unauthenticated for a cluster
+    that is no longer registered. Storing a batch twice is the same as once.
+    """
+    if caller.cluster_id is None:
+        raise ArcBridgeError(ErrorCode.FORBIDDEN, "only an agent reports status")
+    parent = next((e.traceparent for e in batch.events if e.traceparent), caller.traceparent)
+    with span("status.ingest", parent=parent):
+        async with cp.db.tenant(caller.tenant) as tx:
+            taken = await _ingest(tx, caller, caller.cluster_id, batch, cp.clock())
+            hit("status.before_commit")
+        hit("status.after_commit")
+        await nudge.nudge(cp, caller.tenant, taken.rollouts)
+    highest = max((event.sequence for event in batch.events), default=0)
+    return StatusAck(durable_sequence=highest, refused=taken.refused)
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    refused: tuple[RefusedEvent, ...]
+    rollouts: frozenset[UUID]
+    """Rollouts that this batch may move."""
+
+
+async def _ingest(
+    tx: Transaction, caller: Caller, cluster_id: UUID, batch: StatusBatch, now: datetime
+) -> _Taken:
+    name = await _admit(tx, caller.tenant, cluster_id, batch)
+    events = sorted(batch.events, key=lambda event: event.sequence)
+    rows = await tx.all(
+        _Q.assignments,
+        tenant=caller.tenant,
+        cluster=cluster_id,
+        extensions=sorted({event.extension for event in events}),
+    )
+    known = {row["extension"]: _Assignment(row) for row in rows}
+    refused, fresh = [], []
+    for event in events:
+        assignment = known.get(event.extension)
+        if assignment is None:
+            refused.append(_unknown(event))
+        elif assignment.take(event, batch.session_epoch, now):
+            fresh.append(event)
+    changed = [a for a in known.values() if a.observed != a.before]
+    await _store(tx, caller.tenant, cluster_id, changed, now)
+    await _keep(tx, caller.tenant, cluster_id, batch.session_epoch, fresh, now)
+    entries = [entry for a in changed for entry in a.entries(name)]
+    for event in fresh:
+        if event.drift is not None:
+            entries += await drift_reports.record(tx, caller.tenant, cluster_id, name, event, now)
+    if fresh:
+        await tx.execute(
+            _Q.close_silence,
+            tenant=caller.tenant,
+            cluster=cluster_id,
+            extensions=sorted({event.extension for event in fresh}),
+            now=now,
+        )
+    await audit.append_all(tx, caller, entries)
+    moved = frozenset(a.row["rollout_id"] for a in changed if a.moved)
+    return _Taken(tuple(refused), moved)
+
+
+async def _admit(tx: Transaction, tenant: str, cluster_id: UUID, batch: StatusBatch) -> str:
+    """The cluster's name. Raises StaleEpoch and Unauthenticated."""
+    row = await tx.one(_Q.session, tenant=tenant, cluster=cluster_id)
+    if row is None:
+        raise ArcBridgeError(ErrorCode.UNAUTHENTICATED, "the cluster is not registered")
+    newest = row["epoch"] or 0
+    if batch.session_epoch < newest:
+        raise ArcBridgeError(
+            ErrorCode.STALE_EPOCH,
+            f"session {batch.session_epoch} is over: session {newest} of this cluster is newer",
+        )
+    if row["not_now_until"] != batch.not_now_until:
+        await tx.execute(
+            _Q.set_not_now, tenant=tenant, cluster=cluster_id, until=batch.not_now_until
+        )
+    name: str = row["name"]
+    return name
+
+
+class _Assignment:
+    """One assignment while a batch is folded into it."""
+
+    def __init__(self, row: Row) -> None:
+        self.row = row
+        self.desired = Desired(row["rollout_id"], row["spec_digest"], row["generation"])
+        self.before = Observed(
+            epoch=row["epoch"],
+            sequence=row["sequence"],
+            generation=row["observed_generation"],
+            phase=ExtensionPhase(row["phase"]) if row["phase"] else None,
+            ready_since=row["ready_since"],
+            failed_generation=row["failed_generation"],
+            failed_reason=row["failed_reason"],
+            failed_message=row["failed_message"],
+        )
+        self.observed = self.before
+        self.moved = False
+        """A report spoke of the release that stands: its rollout may move."""
+
+    def take(self, event: StatusEvent, epoch: int, now: datetime) -> bool:
+        """Fold one event in; True when it is newer than all before it."""
+        newer = is_newer(self.observed, event, epoch)
+        self.observed = observe(self.desired, self.observed, event, epoch, now)
+        self.moved = self.moved or (speaks_of(self.desired, event) and self.observed != self.before)
+        return newer
+
+    def entries(self, cluster: str) -> list[audit.Entry]:
+        """What the trail remembers: failures, once each. Successes stand in the targets."""
+        after = self.observed
+        if after.failed_generation == self.before.failed_generation or after.failed_reason is None:
+            return []
+        event = after.event
+        return [
+            audit.Entry(
+                action="cluster.extension.failed",
+                subject=f"cluster/{cluster}",
+                reason=event.reason if event and event.phase is ExtensionPhase.FAILED else None,
+                message=f"{self.row['extension']}: {after.failed_reason}: {after.failed_message}",
+                data={
+                    "extension": self.row["extension"],
+                    "revision": self.row["revision"],
+                    "rollout": str(self.row["rollout_id"]),
+                },
+            )
+        ]
+
+
+async def _store(
+    tx: Transaction,
+    tenant: str,
+    cluster_id: UUID,
+    changed: Sequence[_Assignment],
+    now: datetime,
+) -> None:
+    if changed:
+        await tx.execute(
+            _Q.observe,
+            tenant=tenant,
+            cluster=cluster_id,
+            observations=jsonb([_observation(a) for a in changed]),
+            now=now,
+        )
+
+
+def _observation(assignment: _Assignment) -> Mapping[str, Any]:
+    """The row to store: of the newest event, or as it was where only a failure came late."""
+    row, after = assignment.row, assignment.observed
+    kept: dict[str, Any] = {
+        "extension": row["extension"],
+        "epoch": after.epoch,
+        "sequence": after.sequence,
+        "observed_generation": after.generation,
+        "phase": after.phase.value if after.phase else None,
+        "ready_since": after.ready_since.isoformat() if after.ready_since else None,
+        "failed_generation": after.failed_generation,
+        "failed_reason": after.failed_reason,
+        "failed_message": after.failed_message,
+    }
+    event = after.event
+    if event is None:
+        rollout = row["observed_rollout"]
+        return kept | {
+            "observed_revision": row["observed_revision"],
+            "observed_digest": row["observed_digest"],
+            "observed_rollout": str(rollout) if rollout else None,
+            "reason": row["reason"],
+            "message": row["message"],
+            "attempt": row["attempt"],
+            "conditions": row["conditions"],
+            "seconds": row["seconds"],
+            "drift_checked_at": None,
+        }
+    wire = event.to_wire()
+    return kept | {
+        "observed_revision": event.revision,
+        "observed_digest": event.spec_digest,
+        "observed_rollout": str(event.rollout_id),
+        "reason": event.reason.value,
+        "message": event.message,
+        "attempt": event.attempt,
+        "conditions": wire.get("conditions", []),
+        "seconds": wire.get("seconds"),
+        "drift_checked_at": event.drift.checked_at.isoformat() if event.drift else None,
+    }
+
+
+async def _keep(
+    tx: Transaction,
+    tenant: str,
+    cluster_id: UUID,
+    epoch: int,
+    fresh: Sequence[StatusEvent],
+    now: datetime,
+) -> None:
+    if fresh:
+        await tx.execute(
+            _Q.insert_events,
+            tenant=tenant,
+            cluster=cluster_id,
+            epoch=epoch,
+            ids=[event.id for event in fresh],
+            sequences=[event.sequence for event in fresh],
+            bodies=[jsonb(event.to_wire()) for event in fresh],
+            now=now,
+        )
+
+
+def _unknown(event: StatusEvent) -> RefusedEvent:
+    return RefusedEvent(
+        id=event.id,
+        code=ErrorCode.NOT_FOUND,
+        detail=f"extension {event.extension} was never released to this cluster",
+    )
