@@ -28,6 +28,8 @@ from agent.reconcile.objects import (
 from agent.reconcile.placement import ensure_namespace, placed_objects
 from agent.reconcile.record import ExtensionRecord, InventoryItem
 from agent.reconcile.releases import (
+    DESCRIPTION,
+    OWNER_LABEL,
     SECRETS,
     SPEC_LABEL,
     ReleaseState,
@@ -35,6 +37,7 @@ from agent.reconcile.releases import (
     decode_release,
     find_releases,
     load_revisions,
+    made_by_agent,
     spec_mark,
     state_of,
     unlocked,
@@ -72,6 +75,9 @@ class HelmDeployer:
     async def plan(self, work: Work) -> Action:
         """Install, upgrade, or nothing when the newest revision is deployed from this content."""
         revisions = await load_revisions(self._kube, work.spec.namespace, work.name)
+        if revisions and not made_by_agent(revisions[0]):
+            # A person's `helm upgrade` or `helm rollback` keeps our labels, but not our words.
+            return Action.UPGRADE
         return _action(state_of(revisions, spec_mark(work.content_digest)), revisions)
 
     async def deploy(self, work: Work, action: Action) -> Applied:
@@ -119,9 +125,9 @@ class HelmDeployer:
         upgrade = Upgrade(
             chart=chart.path,
             values=work.spec.values,
-            labels={EXTENSION_LABEL: work.name, SPEC_LABEL: spec_mark(work.content_digest)},
+            labels={OWNER_LABEL: work.name, SPEC_LABEL: spec_mark(work.content_digest)},
             timeout_seconds=max(_HOOK_SECONDS_MIN, work.spec.readiness.timeout.total_seconds()),
-            description=f"ArcBridge revision {work.desired.revision}",
+            description=f"{DESCRIPTION} {work.desired.revision}",
         )
         await self._refuse_forbidden(work, chart, target, upgrade, first=first)
         revisions = await load_revisions(self._kube, namespace, work.name)

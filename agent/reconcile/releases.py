@@ -16,11 +16,16 @@ from typing import Any
 
 from agent.kube.client import KubeClient
 from agent.kube.discovery import Resource
-from agent.reconcile.objects import EXTENSION_LABEL, Object
+from agent.reconcile.objects import Object
 
+OWNER_LABEL = "arcbridge.io/release-of"
+"""On a release's Secret: the extension. Not the label of the extension's own objects, because the
+Secret is helm's and no part of what the revision renders."""
 SPEC_LABEL = "arcbridge.io/spec"
 """On a release's Secret: what it was made from, see `spec_mark`."""
 SECRETS = Resource("", "v1", "Secret", "secrets", namespaced=True)
+DESCRIPTION = "ArcBridge revision"
+"""How the description of each Helm revision that the agent makes begins."""
 _PENDING = frozenset({"pending-install", "pending-upgrade", "pending-rollback", "uninstalling"})
 _GZIP = b"\x1f\x8b\x08"
 _LIMIT = 32 * 1024 * 1024
@@ -70,7 +75,7 @@ async def load_revisions(kube: KubeClient, namespace: str, release: str) -> list
 
 async def find_releases(kube: KubeClient, extension: str) -> set[tuple[str, str]]:
     """(namespace, release) of every release of an extension, anywhere in the cluster."""
-    selector = f"owner=helm,{EXTENSION_LABEL}={extension}"
+    selector = f"owner=helm,{OWNER_LABEL}={extension}"
     page = await kube.list(SECRETS, None, label_selector=selector)
     return {
         (item["metadata"]["namespace"], item["metadata"]["labels"]["name"]) for item in page.items
@@ -92,6 +97,14 @@ def state_of(revisions: Sequence[Revision], mark: str) -> ReleaseState:
         return ReleaseState.UNINSTALLED
     ever = any(revision.status in ("deployed", "superseded") for revision in revisions)
     return ReleaseState.FAILED if ever else ReleaseState.FAILED_INSTALL
+
+
+def made_by_agent(revision: Revision) -> bool:
+    """False for a deployed revision that someone else's helm made."""
+    if revision.status != "deployed":
+        return True
+    info = decode_release(revision.secret).get("info") or {}
+    return str(info.get("description", "")).startswith(DESCRIPTION)
 
 
 def decode_release(secret: Object) -> dict[str, Any]:
@@ -145,7 +158,7 @@ def _revision(secret: Object) -> Revision | None:
     return Revision(
         version=version,
         status=str(labels.get("status", "unknown")),
-        extension=str(labels.get(EXTENSION_LABEL, "")),
+        extension=str(labels.get(OWNER_LABEL, "")),
         mark=str(labels.get(SPEC_LABEL, "")),
         secret=secret,
     )

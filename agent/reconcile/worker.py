@@ -253,8 +253,8 @@ class Worker:
         )
         deployer = self._s.deployers[kind]
         action = await deployer.plan(work)
-        reached = reporter.record.is_for(desired) and _was_released(reporter.record)
-        if attempt == 1 and not (reached and action is Action.NONE):
+        told = reporter.record.is_for(desired) and action is Action.NONE
+        if attempt == 1 and not told:
             message = f"Revision {desired.revision}: {action.value}"
             await reporter.report(
                 desired, ExtensionPhase.APPLYING, ReasonCode.PROGRESSING, message,

@@ -1,0 +1,182 @@
+"""Charts and overlays that the tests deploy, and the documents that ask for them."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+import tarfile
+import uuid
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import yaml
+
+from shared.contract.canonical import digest, digest_bytes
+from shared.contract.desired import DesiredDocument, DesiredExtension, DesiredState
+from shared.contract.extension import (
+    DriftPolicy,
+    HelmArchive,
+    HelmSource,
+    KustomizeSource,
+    Readiness,
+    ResolvedSpec,
+    Source,
+)
+
+CLUSTER_ID = uuid.UUID("01900000-0000-7000-8000-000000000001")
+
+DEPLOYMENT = """
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {{ .Release.Name }}
+  labels: {app: {{ .Release.Name }}}
+spec:
+  replicas: {{ .Values.replicas }}
+  selector: {matchLabels: {app: {{ .Release.Name }}}}
+  template:
+    metadata: {labels: {app: {{ .Release.Name }}}}
+    spec:
+      containers:
+        - name: main
+          image: {{ .Values.image }}
+          env:
+            - {name: GREETING, value: {{ .Values.greeting | quote }}}
+"""
+CONFIG = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: {{ .Release.Name }}-config}
+data:
+  greeting: {{ .Values.greeting | quote }}
+  {{- if .Values.failRender }}{{ fail "the chart says no" }}{{ end }}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: {{ .Release.Name }}-secret}
+stringData: {password: {{ .Values.password | quote }}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: {{ .Release.Name }}}
+spec:
+  selector: {app: {{ .Release.Name }}}
+  ports: [{port: 80}]
+"""
+VALUES = {
+    "replicas": 1,
+    "image": "nginx:1.27",
+    "greeting": "hello",
+    "password": "planted-canary-secret",
+    "failRender": False,
+}
+SCHEMA = (
+    '{"type": "object", "properties": {"replicas": {"type": "integer", "minimum": 0}},'
+    ' "required": ["replicas"]}'
+)
+
+
+def chart_archive(name: str = "web", version: str = "1.0.0", **templates: str) -> bytes:
+    """A chart: a Deployment, a ConfigMap, a Secret, a Service, a values schema, and `templates`."""
+    files = {
+        "Chart.yaml": yaml.safe_dump({"apiVersion": "v2", "name": name, "version": version}),
+        "values.yaml": yaml.safe_dump(VALUES),
+        "values.schema.json": SCHEMA,
+        "templates/deployment.yaml": DEPLOYMENT,
+        "templates/config.yaml": CONFIG,
+        **{f"templates/{key}.yaml": text for key, text in templates.items()},
+    }
+    return archive({f"{name}/{path}": text for path, text in files.items()})
+
+
+def archive(files: dict[str, str]) -> bytes:
+    """A gzipped tar archive of these files."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for path, text in files.items():
+            info = tarfile.TarInfo(path)
+            info.size = len(text.encode())
+            tar.addfile(info, io.BytesIO(text.encode()))
+    return gzip.compress(buffer.getvalue(), mtime=0)  # the same files, the same digest
+
+
+def inline_chart(content: bytes) -> Source:
+    """A chart as it travels in a document."""
+    encoded = base64.b64encode(content).decode()
+    return Source(
+        helm=HelmSource(archive=HelmArchive(content=encoded, digest=digest_bytes(content)))
+    )
+
+
+def overlay(*objects: dict[str, Any], **more: str) -> Source:
+    """An overlay of these objects."""
+    files = {
+        "kustomization.yaml": "resources: [objects.yaml]\n",
+        "objects.yaml": yaml.safe_dump_all(list(objects)),
+        **more,
+    }
+    return Source(kustomize=KustomizeSource(files=files))
+
+
+def config_map(name: str, **data: str) -> dict[str, Any]:
+    """A ConfigMap."""
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
+
+
+@dataclass(frozen=True)
+class Release:
+    """What one release of an extension asks for; `next` makes the one after it."""
+
+    name: str
+    namespace: str
+    source: Source
+    values: dict[str, Any] = field(default_factory=dict)
+    generation: int = 1
+    revision: int = 1
+    depends_on: tuple[str, ...] = ()
+    readiness: Readiness = Readiness()
+    drift: DriftPolicy = DriftPolicy()
+    correction: int = 0
+
+    def next(self, **changes: Any) -> Release:
+        """A newer generation with these changes."""
+        bumped = {"generation": self.generation + 1, "revision": self.revision + 1}
+        return replace(self, **{**bumped, **changes})
+
+    @property
+    def spec(self) -> ResolvedSpec:
+        """The resolved spec."""
+        return ResolvedSpec(
+            source=self.source,
+            namespace=self.namespace,
+            values=self.values,
+            depends_on=self.depends_on,
+            readiness=self.readiness,
+            drift=self.drift,
+        )
+
+    def present(self) -> DesiredExtension:
+        """The extension of a document."""
+        return self._desired(DesiredState.PRESENT, self.spec)
+
+    def absent(self) -> DesiredExtension:
+        """Its tombstone."""
+        return self._desired(DesiredState.ABSENT, None)
+
+    def _desired(self, state: DesiredState, spec: ResolvedSpec | None) -> DesiredExtension:
+        return DesiredExtension(
+            name=self.name,
+            state=state,
+            revision=self.revision,
+            spec_digest=digest(self.spec.to_canonical()),
+            generation=self.generation,
+            rollout_id=uuid.UUID(int=self.generation),
+            spec=spec,
+            correction=self.correction,
+        )
+
+
+def document(*extensions: DesiredExtension) -> DesiredDocument:
+    """A complete document."""
+    return DesiredDocument.build("demo", CLUSTER_ID, extensions)
