@@ -1,4 +1,4 @@
-"""A cluster (simulated, or the real one of ARCBRIDGE_TEST_KUBECONFIG) and engines that run on it."""
+"""A cluster (simulated, or the one of ARCBRIDGE_TEST_KUBECONFIG) and engines that run on it."""
 
 from __future__ import annotations
 

@@ -135,8 +135,8 @@ class Release:
     generation: int = 1
     revision: int = 1
     depends_on: tuple[str, ...] = ()
-    readiness: Readiness = Readiness()
-    drift: DriftPolicy = DriftPolicy()
+    readiness: Readiness = field(default_factory=Readiness)
+    drift: DriftPolicy = field(default_factory=DriftPolicy)
     correction: int = 0
 
     def next(self, **changes: Any) -> Release:

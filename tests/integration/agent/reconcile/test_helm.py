@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from shared.contract.extension import Readiness
 from shared.contract.reasons import ReasonCode
+from shared.contract.states import ExtensionPhase
 from tests.integration.agent.reconcile.conftest import StartEngine, Tools
 from tests.integration.agent.reconcile.sources import Release, chart_archive, inline_chart
 
@@ -49,7 +50,7 @@ async def test_a_release_that_is_there_already_is_not_upgraded_again(
     async with start_engine() as running:
         running.submit(web(namespace).present())
         await running.ready("web")
-        assert [(e.phase.value, e.message) for e in running.events][0][0] == "Ready", running.events
+        assert running.events[0].phase is ExtensionPhase.READY
         same_content = web(namespace).next(readiness=Readiness(timeout=timedelta(minutes=1)))
         running.submit(same_content.present())
         await running.ready("web", 2)
