@@ -15,11 +15,19 @@ from typing import Any
 
 from agent.clock import Clock
 from agent.errors import KubeError, KubeInvalid, KubeNotFound, StepFailed
-from agent.kube.client import KubeClient
+from agent.kube.client import FIELD_MANAGER, KubeClient
 from agent.reconcile.apply import apply_objects, bounded_gather
 from agent.reconcile.drift_rules import DriftRules, changed, extra, missing
 from agent.reconcile.live import get_or_none, list_labelled
-from agent.reconcile.objects import Object, ObjectKey, key_of, prune_disabled, ref_of
+from agent.reconcile.objects import (
+    EXTENSION_LABEL,
+    Object,
+    ObjectKey,
+    key_of,
+    prune_disabled,
+    ref_of,
+)
+from agent.reconcile.ownership import owners_of
 from agent.reconcile.prune import delete_objects
 from shared.contract.reasons import ReasonCode
 from shared.contract.status import Difference
@@ -54,8 +62,9 @@ class DriftChecker:
             [self._check(desired, obj, rules, live.get(key_of(obj))) for obj in objects]
         )
         found = dict(zip(desired.objects, answers, strict=True))
+        namespaces = {key.namespace for key in desired.objects}
         for key, obj in live.items():
-            if key not in desired.objects and _is_extra(obj):
+            if key not in desired.objects and key.namespace in namespaces and _is_extra(obj):
                 found[key] = extra(obj, rules, self._clock.now())
         return {key: differences for key, differences in found.items() if differences}
 
@@ -131,10 +140,12 @@ def _overlaid(live: Object, declared: Any) -> Any:
 
 
 def _is_extra(obj: Object) -> bool:
-    """Not made by a controller from one of ours, not on its way out, not to be kept."""
+    """Put there by us, not made by a controller from one of ours, nor copied by a person with the
+    label on it; not on its way out, and not to be kept."""
     meta = obj["metadata"]
-    controlled = bool(meta.get("ownerReferences"))
-    return not controlled and not meta.get("deletionTimestamp") and not prune_disabled(obj)
+    if meta.get("ownerReferences") or meta.get("deletionTimestamp") or prune_disabled(obj):
+        return False
+    return FIELD_MANAGER in owners_of(obj, ("metadata", "labels", EXTENSION_LABEL))
 
 
 def _reference(difference: Difference) -> Object:

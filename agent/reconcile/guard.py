@@ -51,6 +51,7 @@ class Guard:
         self._next_check = surroundings.clock.monotonic()
         self._next_correction = 0.0
         self._last_correction: float | None = None
+        self._gave_up = ""
         self._released_as = ReasonCode.UPGRADE_SUCCEEDED
 
     @property
@@ -145,8 +146,10 @@ class Guard:
         """One attempt, if one is due and left; an operator's request always gets one."""
         settings, clock = self._s.settings, self._s.clock
         corrections = self._reporter.record.corrections
-        spent = corrections >= settings.correction_attempts
-        if not asked and (spent or clock.monotonic() < self._next_correction):
+        if not asked and corrections >= settings.correction_attempts:
+            await self._give_up(desired, "")
+            return
+        if not asked and clock.monotonic() < self._next_correction:
             return
         corrections += 1
         pause = settings.correction_base_seconds * 2.0 ** (corrections - 1)
@@ -162,7 +165,13 @@ class Guard:
         if not self._found:
             await self._report(desired, ReasonCode.DRIFT_CORRECTED, describe(_flat(wrong)), True)
         elif corrections >= settings.correction_attempts or asked:
-            message = trouble or f"It comes back: {describe(_flat(self._found))}"
+            await self._give_up(desired, trouble)
+
+    async def _give_up(self, desired: DesiredExtension, trouble: str) -> None:
+        """Say once that correcting does not help."""
+        message = trouble or f"It comes back: {describe(_flat(self._found))}"
+        if message != self._gave_up:
+            self._gave_up = message
             await self._report(desired, ReasonCode.DRIFT_CORRECTION_FAILED, message, False)
 
     async def _report_found(self, desired: DesiredExtension) -> None:
@@ -204,7 +213,7 @@ class Guard:
         if self._found or self._last_correction is None or not self._reporter.record.corrections:
             return
         if self._s.clock.monotonic() - self._last_correction >= _QUIET_SECONDS:
-            self._last_correction = None
+            self._last_correction, self._gave_up = None, ""
             self._reporter.record = self._reporter.record.model_copy(update={"corrections": 0})
 
     def _pause(self, policy: DriftPolicy) -> float | None:

@@ -132,13 +132,17 @@ class RunningEngine:
         self, wanted: Callable[[EventDraft], bool], *, seconds: float = 30
     ) -> EventDraft:
         """The first event, reported or yet to be, that is wanted."""
-        async with asyncio.timeout(seconds):
-            while True:
-                for event in self.events:
-                    if wanted(event):
-                        return event
-                self.recorded.clear()
-                await self.recorded.wait()
+        deadline = asyncio.get_running_loop().time() + seconds
+        while True:
+            for event in self.events:
+                if wanted(event):
+                    return event
+            if asyncio.get_running_loop().time() > deadline:
+                told = [(e.phase.value, e.reason.value, e.message) for e in self.events]
+                raise AssertionError(f"it was not said; what was said: {told}")
+            self.recorded.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.recorded.wait(), 0.5)
 
     async def ready(self, name: str, generation: int = 1, *, seconds: float = 30) -> EventDraft:
         """The extension's Ready event of that generation."""
@@ -162,11 +166,7 @@ class RunningEngine:
                 phase,
             )
 
-        try:
-            return await self.until(wanted, seconds=seconds)
-        except TimeoutError:
-            told = [(e.phase.value, e.reason.value, e.message) for e in self.events]
-            raise AssertionError(f"{name} is not {phase.value}; it said {told}") from None
+        return await self.until(wanted, seconds=seconds)
 
 
 StartEngine = Callable[..., Any]
