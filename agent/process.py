@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -91,7 +93,7 @@ def _ready_file(path: Path | None, port: int) -> Iterator[None]:
         yield
         return
     draft = path.with_name(f".{path.name}.draft")
-    draft.write_text(f"{port}\n")
+    draft.write_text(json.dumps({"pid": os.getpid(), "port": port}))
     draft.replace(path)
     try:
         yield

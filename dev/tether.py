@@ -47,6 +47,17 @@ def tethered(
     return [*prefix, str(os.getpid()), str(int(on_parent_death)), *flags, "--", *command]
 
 
+def tie_to_make() -> None:
+    """End with `make`, when that runs this program: a killed make tells its children nothing."""
+    parent = os.getppid()
+    try:
+        is_make = Path(f"/proc/{parent}/comm").read_text().strip() == "make"
+    except OSError:
+        return
+    if is_make:
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+
+
 def drop_root() -> None:
     """Become `nobody`, keeping only the right to pass file permissions."""
     libc = ctypes.CDLL(None, use_errno=True)

@@ -71,6 +71,23 @@ class RelaySettings:
     )
     """Folder of the file-based CA; for development only, a Key Vault key signs otherwise."""
 
+    ca_key_id: str | None = setting(
+        url_of("https"),
+        "the issuing key's id, such as https://<vault>.vault.azure.net/keys/issuing/<version>",
+        default=None,
+    )
+    """The issuing CA's key in Key Vault."""
+
+    ca_chain: Path | None = setting(
+        Path, "a PEM file with the issuing CA's certificate, then the roots", default=None
+    )
+    """The certificates that go with the key in Key Vault."""
+
+    certificate_hours: int = setting(
+        whole_between(1, 720), "whole hours from 1 to 720", default=168
+    )
+    """Lifetime of the certificates that are issued here; as the control plane's."""
+
     relay_bind: str = setting(str, "an address such as 0.0.0.0", default="127.0.0.1")
     """The address both ports listen on."""
 
@@ -102,11 +119,6 @@ class RelaySettings:
         whole_between(1, 200_000), "a number of connections", default=12_000
     )
     """TCP connections at one time; more are refused at once."""
-
-    relay_server_certificate_hours: int = setting(
-        whole_between(1, 24 * 30), "whole hours from 1 to 720", default=24
-    )
-    """Lifetime of the relay's own certificate; it is renewed at half of it."""
 
     hello_seconds: float = setting(number_between(0.1, 60), "seconds", default=5.0)
     """How long a new stream may take to say Hello."""

@@ -212,6 +212,13 @@ class Settings:
     )
     """How often agents are told to send a heartbeat."""
 
+    agent_image: str = setting(
+        str,
+        "the agent's container image, by digest, such as registry.example.org/agent@sha256:...",
+        default="arcbridge/agent:0.1.0",
+    )
+    """What the manifest that connects a cluster runs; a deployment names it by digest."""
+
     poll_seconds: int = setting(
         seconds_between(1, 3600),
         "whole seconds from 1 to 3600",

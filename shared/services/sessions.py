@@ -9,7 +9,7 @@ still registered. Nothing here knows of streams: who is superseded is told throu
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -50,6 +50,10 @@ class Grant:
     taken_over: bool
     """Another instance was alive under the epoch before."""
     takeovers: int
+    inventory_checksum: str = ""
+    """Of the stored inventory; empty for none."""
+    is_behind: bool = False
+    """Something was released to the cluster that its agent has not reported on."""
 
     @property
     def is_duplicate(self) -> bool:
@@ -97,6 +101,14 @@ async def grant(
         }
         admitted = [each for each in applicants if refused[each.key] is None]
         granted = await _grant_epochs(tx, admitted, relay_id, now, now - alive_within)
+        granted = {
+            each.key: replace(
+                granted[each.key],
+                inventory_checksum=stored[each.key, each.serial]["inventory_checksum"],
+                is_behind=stored[each.key, each.serial]["behind"],
+            )
+            for each in admitted
+        }
         fresh = [a for a in admitted if stored[a.key, a.serial]["certificate_state"] == "New"]
         await _adopt(tx, fresh)
         await _mark_connected(tx, admitted, now)

@@ -1,12 +1,19 @@
 -- name: read_credentials
--- The stored state of the certificates that agents present, and of their clusters and tenants.
+-- The stored state of the certificates that agents present, of their clusters and tenants, and
+-- what the agents should be told first: whether a release was not reported on, which inventory is
+-- here.
 select i.tenant_id, i.cluster_id, i.serial, c.state as certificate_state, c.not_after,
-       k.deregistered_at is not null as deregistered, t.state as tenant_state
+       k.deregistered_at is not null as deregistered, t.state as tenant_state,
+       coalesce(v.checksum, '') as inventory_checksum,
+       exists (select 1 from assignments a
+               where a.tenant_id = i.tenant_id and a.cluster_id = i.cluster_id
+                 and a.generation > coalesce(a.observed_generation, 0)) as behind
 from unnest(%(tenants)s::text[], %(clusters)s::uuid[], %(serials)s::text[])
      as i (tenant_id, cluster_id, serial)
 join certificates c using (tenant_id, cluster_id, serial)
 join clusters k using (tenant_id, cluster_id)
 join tenants t using (tenant_id)
+left join inventories v using (tenant_id, cluster_id)
 
 -- name: adopt_new_certificates
 -- A new certificate that was seen becomes the current one; the one before it is good no more.

@@ -24,7 +24,7 @@ from dev.issuer.server import Issuer
 BASE = "http://127.0.0.1:7072"
 VERIFIER = "v" * 43
 REDIRECT = "http://127.0.0.1:53211/callback"
-CLI = "c0000000-0000-4000-8000-000000000001"
+CLI = "arcbridge-cli"
 PIPELINE = "c0000000-0000-4000-8000-000000000002"
 LIFETIME = timedelta(hours=1)
 

@@ -1,0 +1,164 @@
+"""Starts the parts in the order in which they need each other, and connects clusters to them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dev.backends import backends
+from dev.serving import bound_socket
+from dev.stack import programs
+from dev.stack.child import Child, Program
+from dev.stack.clusters import Cluster, contexts, fleet, simulated_names
+from dev.stack.database import prepare
+from dev.stack.people import People
+from dev.stack.settings import (
+    HTTP_PORT,
+    RELAY_PORT,
+    Addresses,
+    StackSettings,
+    control_plane_environ,
+)
+from dev.stack.surface import CommandFailedError, Surface
+from shared.identity import devca
+from shared.identity.file_issuer import ROOTS
+
+CLI_NOT_FOUND = 3
+Tell = Callable[[str], None]
+
+
+@dataclass
+class Stack:
+    """A running stack."""
+
+    settings: StackSettings
+    people: People
+    clusters: Sequence[Cluster]
+    children: dict[str, Child]
+    tell: Tell
+    _exit: AsyncExitStack
+    agents: dict[str, Child] = field(default_factory=dict)
+    """By cluster name."""
+
+    @property
+    def ca_bundle(self) -> str:
+        """PEM of the roots that the relay's certificate chains to."""
+        return (self.settings.ca_directory / ROOTS).read_text()
+
+    async def surface(self, person: str) -> Surface:
+        """The public surface as one of the seeded people."""
+        home = self.settings.state / "home" / person
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return Surface(self.settings.control_plane_url, await self.people.token(person), home)
+
+    async def connect(self, cluster: Cluster, admin: Surface) -> None:
+        """Connect a cluster as the documentation says, unless it is, and run its agent."""
+        if not await is_known(cluster, admin):
+            labels = [f"--label={key}={value}" for key, value in cluster.labels.items()]
+            manifest = await admin.arcbridge(
+                "cluster", "connect", cluster.name, "--external-agent", *labels
+            )
+            await admin.kubectl(cluster, "apply", "-f", "-", stdin=manifest)
+        agent = await self.run(programs.agent(self.settings, cluster))
+        self.agents[cluster.name] = agent
+
+    async def run(self, program: Program) -> Child:
+        """Start a process that is kept running as long as the stack is."""
+        child = Child(program, self.settings.state / "logs", self.tell)
+        self._exit.push_async_callback(child.stop)
+        await child.start()
+        self.children[program.name] = child
+        return child
+
+
+async def is_known(cluster: Cluster, admin: Surface) -> bool:
+    """Whether the control plane has a cluster of this name."""
+    try:
+        await admin.arcbridge_json("cluster", "get", cluster.name)
+    except CommandFailedError as error:
+        if error.status == CLI_NOT_FOUND:
+            return False
+        raise
+    return True
+
+
+@asynccontextmanager
+async def stack(settings: StackSettings, tell: Tell) -> AsyncIterator[Stack]:
+    """The control plane and the clusters for the length of the block; no agents yet.
+
+    `tell` gets a line when a process is started again. Raises PortTakenError, BackendError,
+    ChildError, ClusterError, each of which says what to do.
+    """
+    check_ports(settings)
+    for folder in ("run", "logs", "kubeconfigs"):
+        (settings.state / folder).mkdir(parents=True, exist_ok=True)
+    async with AsyncExitStack() as exit_stack:
+        children: dict[str, Child] = {}
+
+        async def run(program: Program) -> dict[str, object]:
+            child = Child(program, settings.state / "logs", tell)
+            exit_stack.push_async_callback(child.stop)
+            children[program.name] = child
+            return await child.start()
+
+        running = await exit_stack.enter_async_context(
+            backends(settings.state / "backends", durable=settings.durable)
+        )
+        await asyncio.to_thread(devca.make, settings.ca_directory)
+        issuer_url = str((await run(programs.issuer(settings)))["url"])
+        people = People.open(settings.state / "issuer", issuer_url)
+        seed = people.directory.seed
+        application_url = await asyncio.to_thread(
+            prepare,
+            running.postgres_url,
+            create="postgres" in running.processes,
+            password_path=settings.state / "login.password",
+            tenants=list(seed.tenants),
+        )
+        environ = control_plane_environ(
+            settings,
+            Addresses(application_url, running.redis_url, issuer_url),
+            seed.application.id,
+            {tid: tenant for tenant, tid in seed.tenants.items()},
+        )
+        started = [run(programs.control_plane(settings, environ))]
+        started.append(run(programs.relay(settings, environ)))
+        if settings.simulated_clusters:
+            started.append(run(programs.simulator(settings)))
+        await asyncio.gather(*started)
+        yield Stack(
+            settings=settings,
+            people=people,
+            clusters=await find_clusters(settings),
+            children=children,
+            tell=tell,
+            _exit=exit_stack,
+        )
+
+
+def check_ports(settings: StackSettings) -> None:
+    """Raise PortTakenError before anything is started."""
+    bound_socket(settings.http_port, HTTP_PORT).close()
+    bound_socket(settings.relay_port, RELAY_PORT).close()
+
+
+async def find_clusters(settings: StackSettings) -> list[Cluster]:
+    """The clusters of KUBECONFIG, filled up with the simulated ones."""
+    directory = settings.state / "kubeconfigs"
+    simulated = {name: directory / f"{name}.yaml" for name in settings.simulated_clusters}
+    return fleet(await existing_clusters(directory), simulated)
+
+
+async def existing_clusters(directory: Path) -> dict[str, Path]:
+    """A kubeconfig for each context of KUBECONFIG; none when that is not set."""
+    kubeconfig = os.environ.get("KUBECONFIG")
+    return await contexts(kubeconfig, directory) if kubeconfig else {}
+
+
+async def names_to_simulate(directory: Path) -> tuple[str, ...]:
+    """Which clusters to simulate so that there are five."""
+    return simulated_names(len(await existing_clusters(directory)))

@@ -1,0 +1,105 @@
+"""Who may call which Function: the one table, route × role.
+
+A Function that is not in the table answers nobody: registering it fails, and so does the test that
+walks the app. The table says which *kind* of caller and which roles; that a caller only ever
+reaches its own tenant is the business of the credential and of row level security.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from types import MappingProxyType
+
+from shared.contract.states import Role
+from shared.identity import roles
+
+
+class Who(Enum):
+    """The kinds of callers, by the credential they show."""
+
+    ANYONE = "anyone"
+    """No credential: probes and documents that say nothing of any tenant."""
+    TOKEN_HOLDER = "token-holder"  # noqa: S105 - a kind of caller, not a password
+    """A bootstrap token in the body, checked by the service that spends it."""
+    AGENT = "agent"
+    """A cluster's assertion, signed with its certificate's key."""
+    MEMBER = "member"
+    """A person or service of the tenant with one of the rule's roles."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Who may call one Function; `roles` counts for members only: any one of them is enough."""
+
+    who: Who
+    roles: tuple[Role, ...] = ()
+
+    def allows(self, held: frozenset[Role]) -> bool:
+        """Whether a member who holds these roles may; a role includes lesser ones."""
+        return any(roles.allows(held, needed) for needed in self.roles)
+
+
+ANYONE = Rule(Who.ANYONE)
+TOKEN_HOLDER = Rule(Who.TOKEN_HOLDER)
+AGENT = Rule(Who.AGENT)
+READER = Rule(Who.MEMBER, (Role.READER,))
+RESPONDER = Rule(Who.MEMBER, (Role.RESPONDER, Role.OPERATOR))
+"""The operator sees what the responder is paged for; the responder changes nothing."""
+OPERATOR = Rule(Who.MEMBER, (Role.OPERATOR,))
+ADMIN = Rule(Who.MEMBER, (Role.ADMIN,))
+
+RULES: Mapping[str, Rule] = MappingProxyType(
+    {
+        "register": TOKEN_HOLDER,
+        "desired_get": AGENT,
+        "status_report": AGENT,
+        "desired_publish": OPERATOR,
+        "bootstrap_tokens_create": ADMIN,
+        "bootstrap_tokens_list": ADMIN,
+        "bootstrap_tokens_revoke": ADMIN,
+        "agent_manifest": ADMIN,
+        "clusters_list": READER,
+        "clusters_get": READER,
+        "clusters_patch": OPERATOR,
+        "clusters_delete": OPERATOR,
+        "clusters_inventory": READER,
+        "clusters_extensions": READER,
+        "clusters_events": READER,
+        "clusters_revoke": ADMIN,
+        "extensions_list": READER,
+        "extensions_get": READER,
+        "extensions_delete": OPERATOR,
+        "extensions_revisions": READER,
+        "extensions_clusters": READER,
+        "extensions_rollback": OPERATOR,
+        "revisions_quarantine": OPERATOR,
+        "revisions_release": OPERATOR,
+        "rollouts_list": READER,
+        "rollouts_get": READER,
+        "rollouts_targets": READER,
+        "rollouts_pause": OPERATOR,
+        "rollouts_resume": OPERATOR,
+        "rollouts_cancel": OPERATOR,
+        "rollouts_approve": OPERATOR,
+        "drift_list": READER,
+        "drift_correct": OPERATOR,
+        "drift_accept": OPERATOR,
+        "events_list": READER,
+        "health_summary": RESPONDER,
+        "health_live": ANYONE,
+        "health_ready": ANYONE,
+        "metrics": ANYONE,
+        "openapi": ANYONE,
+        "docs": ANYONE,
+    }
+)
+
+
+def rule_for(function: str) -> Rule:
+    """The rule of a Function. Raises LookupError where the table has none."""
+    try:
+        return RULES[function]
+    except KeyError:
+        raise LookupError(f"{function} has no rule in functions/access.py") from None
