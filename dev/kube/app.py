@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
+import json
 import logging
+from collections.abc import Callable
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from dev.kube import changing, discovery, openapi, reading, scaling, special
 from dev.kube.cluster import Cluster
@@ -81,9 +83,10 @@ def _document(cluster: Cluster, request: Request) -> Response | None:
             core = parts[0] == "api"
             if "as=APIGroupDiscoveryList" in request.headers.get("accept", ""):
                 return _cached(
+                    cluster,
                     request,
-                    discovery.aggregated(registry, core=core),
-                    content_type=discovery.AGGREGATED_TYPE,
+                    lambda: discovery.aggregated(registry, core=core),
+                    discovery.AGGREGATED_TYPE,
                 )
             plain = discovery.api_versions(host) if core else discovery.api_group_list(registry)
             return Response.of(plain)
@@ -94,19 +97,15 @@ def _document(cluster: Cluster, request: Request) -> Response | None:
         case ["apis", group, version]:
             return _found(discovery.api_resource_list(registry, group, version))
         case ["openapi", "v2"]:
-            return _cached(request, openapi.document_v2(registry))
+            return _cached(cluster, request, lambda: openapi.document_v2(registry))
         case ["openapi", "v3"]:
-            return Response.of(openapi.index(registry, _outer_prefix(request)))
+            return Response.of(openapi.index(registry, request.prefix))
         case ["openapi", "v3", "api", version]:
-            return _cached(request, openapi.document(registry, "", version))
+            return _cached(cluster, request, lambda: openapi.document(registry, "", version))
         case ["openapi", "v3", "apis", group, version]:
-            return _cached(request, openapi.document(registry, group, version))
+            return _cached(cluster, request, lambda: openapi.document(registry, group, version))
         case _:
             return None
-
-
-def _outer_prefix(request: Request) -> str:
-    return urlsplit(request.prefix).path
 
 
 def _found(document: dict[str, Any] | None) -> Response:
@@ -116,17 +115,27 @@ def _found(document: dict[str, Any] | None) -> Response:
 
 
 def _cached(
-    request: Request, document: dict[str, Any] | None, content_type: str = JSON_TYPE
+    cluster: Cluster,
+    request: Request,
+    make: Callable[[], dict[str, Any] | None],
+    content_type: str = JSON_TYPE,
 ) -> Response:
-    """A document with an ETag; 304 when the client has it."""
-    if document is None:
-        raise no_such_path()
-    tag = openapi.etag(document)
+    """A large document, made once per state of the registry; 304 when the client has it."""
+    key = f"{request.path} {content_type}"
+    kept = cluster.registry.documents.get(key)
+    if kept is None:
+        document = make()
+        if document is None:
+            raise no_such_path()
+        body = json.dumps(document, separators=(",", ":")).encode()
+        tag = f'"{hashlib.sha256(body).hexdigest().upper()}"'
+        kept = cluster.registry.documents[key] = (body, tag)
+    body, tag = kept
     headers = {"etag": tag, "vary": "Accept"}
     if request.headers.get("if-none-match") == tag:
         # Go's cache takes the headers of a 304 over those it kept: the type must be right.
         return Response(b"", 304, content_type, headers)
-    return Response.of(document, headers=headers, content_type=content_type)
+    return Response(body, 200, content_type, headers)
 
 
 def _version(cluster: Cluster) -> dict[str, str]:

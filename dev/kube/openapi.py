@@ -9,17 +9,17 @@ from __future__ import annotations
 import hashlib
 from typing import Any, Final
 
-from dev.kube.fieldset import compact
 from dev.kube.registry import Registry
 from dev.kube.resources import Resource
 from dev.kube.schema import ATOMIC, Json, Node
 
 _GVK: Final = "x-kubernetes-group-version-kind"
+_STRATEGIC: Final = "application/strategic-merge-patch+json"
 _PATCH_TYPES: Final = (
     "application/apply-patch+yaml",
     "application/json-patch+json",
     "application/merge-patch+json",
-    "application/strategic-merge-patch+json",
+    _STRATEGIC,
 )
 _METHODS: Final = {
     "get": ("pretty", "resourceVersion"),
@@ -34,7 +34,7 @@ def index(registry: Registry, prefix: str) -> Json:
     paths = {}
     for group, version in {(item.group, item.version): None for item in registry.all()}:
         path = f"apis/{group}/{version}" if group else f"api/{version}"
-        digest = hashlib.sha256(f"{path}/{registry.generation}".encode()).hexdigest()
+        digest = hashlib.sha256(f"{path}/{registry.generation}".encode()).hexdigest().upper()
         paths[path] = {"serverRelativeURL": f"{prefix}/openapi/v3/{path}?hash={digest}"}
     return {"paths": paths}
 
@@ -170,11 +170,9 @@ def _operation(resource: Resource, method: str, reference: str, answer: Json) ->
         "responses": answer,
     }
     if method in {"put", "patch"}:
-        types = list(_PATCH_TYPES) if method == "patch" else ["application/json"]
+        types = ["application/json"]
+        if method == "patch":
+            # kubectl sends a strategic merge patch wherever one is offered.
+            types = [kind for kind in _PATCH_TYPES if kind != _STRATEGIC or not resource.custom]
         operation["requestBody"] = {"content": _content(types, reference)}
     return operation
-
-
-def etag(content: Any) -> str:
-    """A validator for a document."""
-    return f'"{hashlib.sha256(compact(content).encode()).hexdigest()}"'

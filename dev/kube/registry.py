@@ -18,7 +18,9 @@ class Registry:
         self._by_path: dict[tuple[str, str, str], Resource] = dict(_BUILTIN_BY_PATH)
         self._by_storage: dict[StorageKey, Resource] = dict(_BUILTIN_BY_STORAGE)
         self.generation = 0
-        """Changes whenever the set of resources does: caches of discovery compare it."""
+        """Changes whenever the set of resources does."""
+        self.documents: dict[str, tuple[bytes, str]] = {}
+        """Large documents about the present resources with their ETags, by path and type."""
 
     def find(self, group: str, version: str, plural: str) -> Resource | None:
         """The resource at `/apis/GROUP/VERSION/PLURAL`."""
@@ -52,15 +54,19 @@ class Registry:
             self._by_path[resource.group, resource.version, resource.plural] = resource
             if resource.api_version == resource.storage_version:
                 self._by_storage[resource.storage] = resource
-        self.generation += 1
+        self._changed()
         return found
+
+    def _changed(self) -> None:
+        self.generation += 1
+        self.documents.clear()
 
     def withdraw(self, crd_name: str) -> None:
         """Stop serving the resources of a CustomResourceDefinition."""
         for resource in self._custom.pop(crd_name, ()):
             self._by_path.pop((resource.group, resource.version, resource.plural), None)
             self._by_storage.pop(resource.storage, None)
-            self.generation += 1
+            self._changed()
 
 
 _BUILTIN_BY_PATH = {(item.group, item.version, item.plural): item for item in builtin_resources()}
