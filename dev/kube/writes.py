@@ -240,7 +240,8 @@ def replace(
     if not resource.custom:
         allocate.on_update(resource.kind, old, new)
     validate(stored, new, old)
-    _count_generation(resource, old, new)
+    if how.subresource not in {"status", "approval"}:
+        _count_generation(resource, old, new)
     if not tracked:
         actor = Actor(how.manager, how.subresource, stored.api_version, home.now())
         new["metadata"]["managedFields"] = managed.track_update(stored.node, old, new, actor)
@@ -289,6 +290,10 @@ def _count_generation(resource: Resource, old: Json, new: Json) -> None:
     aside = {"metadata", "status"} if resource.has_status or not resource.custom else {"metadata"}
     before = {key: value for key, value in old.items() if key not in aside}
     after = {key: value for key, value in new.items() if key not in aside}
+    if resource.storage == ("apps", "deployments"):
+        # Deployments alone count their annotations too: a rollback was once written there.
+        before["annotations"] = old["metadata"].get("annotations")
+        after["annotations"] = new["metadata"].get("annotations")
     if before != after:
         new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
 

@@ -73,7 +73,9 @@ def _current(cluster: Cluster, record: Record, sets: list[Record], wanted: str) 
 def _annotate(cluster: Cluster, storage: tuple[str, str], record: Record, revision: str) -> Record:
     metadata = dict(record.obj["metadata"])
     metadata["annotations"] = {**(metadata.get("annotations") or {}), REVISION: revision}
-    return cluster.rewrite(storage, record, {**record.obj, "metadata": metadata}, MANAGER)
+    # The real controller writes its annotations along with the status.
+    new = {**record.obj, "metadata": metadata}
+    return cluster.rewrite(storage, record, new, MANAGER, "status")
 
 
 def _replica_set(deployment: Json, wanted: str, revision: int) -> Json:

@@ -68,7 +68,8 @@ def test_the_three_kinds_of_patch_do_the_same(app: KubeTarget) -> None:
 
 def test_labels_and_annotations_come_and_go(app: KubeTarget) -> None:
     app.kubectl("label", "deployment/app", "tier=web")
-    app.kubectl("annotate", "deployment/app", "note=written")
+    app.kubectl("annotate", "service/app", "note=written")
+    assert app.get("service", "app")["metadata"]["annotations"]["note"] == "written"
     assert "deployment.apps/app" in app.kubectl(
         "get", "deploy", "-l", "tier in (web)", "-o", "name"
     )
