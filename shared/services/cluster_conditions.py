@@ -63,7 +63,6 @@ def cluster_conditions(facts: ClusterFactsNow, now: datetime) -> tuple[Condition
             message=verdict.message,
             last_transition_time=verdict.since
             or facts.noted.get(f"{verdict.type}/{verdict.status}")
-            or facts.last_heartbeat
             or facts.state_since,
         )
         for verdict in verdicts(facts, now)

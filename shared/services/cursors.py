@@ -10,6 +10,7 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
@@ -53,6 +54,20 @@ def decode_id(cursor: str | None) -> UUID | None:
         return None
     try:
         return UUID(key[0])
+    except ValueError as error:
+        raise _refused("cursor", "it is not one that this list gave out") from error
+
+
+def decode_moment(cursor: str | None) -> tuple[datetime | None, UUID | None]:
+    """The time and id in a cursor whose sort key they are. Raises InvalidRequest."""
+    key = decode(cursor, str, str)
+    if key is None:
+        return None, None
+    try:
+        moment = datetime.fromisoformat(key[0])
+        if moment.tzinfo is None:
+            raise ValueError("a time without its offset")
+        return moment, UUID(key[1])
     except ValueError as error:
         raise _refused("cursor", "it is not one that this list gave out") from error
 

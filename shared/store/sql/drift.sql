@@ -1,0 +1,130 @@
+-- name: list
+-- A page of open drifts, oldest first; with an id only that one.
+select d.drift_id, d.cluster_id, c.name as cluster, d.extension, d.kind, d.revision, d.since,
+       d.differences, d.truncated, d.correcting
+from drifts d
+join clusters c on c.tenant_id = d.tenant_id and c.cluster_id = d.cluster_id
+where d.tenant_id = %(tenant)s and d.resolved_at is null
+  and (%(id)s::uuid is null or d.drift_id = %(id)s)
+  and (%(cluster)s::text is null or c.name = %(cluster)s)
+  and (%(extension)s::text is null or d.extension = %(extension)s)
+  and (%(kind)s::text is null or d.kind = %(kind)s)
+  and (%(after_since)s::timestamptz is null
+       or (d.since, d.drift_id) > (%(after_since)s, %(after_id)s::uuid))
+order by d.since, d.drift_id
+limit %(limit)s;
+
+-- name: lock
+-- Take an open drift's row.
+select drift_id from drifts
+where tenant_id = %(tenant)s and drift_id = %(id)s and resolved_at is null
+for update;
+
+-- name: ask_correction
+-- The agent sets the drift right once: the counter in its desired document grows.
+update assignments set correction = correction + 1
+where tenant_id = %(tenant)s and cluster_id = %(cluster_id)s and extension = %(extension)s
+  and not absent
+returning correction;
+
+-- name: mark_correcting
+-- A correction was asked for.
+update drifts set correcting = true
+where tenant_id = %(tenant)s and drift_id = %(id)s;
+
+-- name: lock_acceptances
+-- The differences that are accepted on this cluster.
+select accepted_drift from assignments
+where tenant_id = %(tenant)s and cluster_id = %(cluster_id)s and extension = %(extension)s
+  and not absent
+for update;
+
+-- name: accept
+-- The differences that are accepted from now on.
+update assignments set accepted_drift = %(accepted)s
+where tenant_id = %(tenant)s and cluster_id = %(cluster_id)s and extension = %(extension)s;
+
+-- name: wake
+-- Tell the cluster's agent that its desired document changed.
+insert into outbox (tenant_id, cluster_id, topic, traceparent)
+values (%(tenant)s, %(cluster_id)s, 'desired', %(traceparent)s);
+
+-- name: sweep
+-- One pass over the fleet. Version drift: what was released some time ago is not what is applied,
+-- and no rollout is at work on it. Silence: an agent that is connected has not looked for three of
+-- its intervals. Opens what is new, as many as ids were given; closes what is over. Differences of
+-- live objects are opened by status reports; here they are closed with what they belong to.
+with fleet as (
+    select a.tenant_id, a.cluster_id, a.extension, a.revision, c.state as cluster_state,
+           c.state = 'Connected'
+           and a.released_at < %(now)s - %(grace)s::interval
+           and (a.observed_generation is distinct from a.generation
+                or not a.absent and a.observed_digest is distinct from a.spec_digest)
+           and not (a.absent and a.phase is not distinct from 'Removed')
+           and not exists (
+               select from rollout_targets t
+               where t.tenant_id = a.tenant_id and t.rollout_id = a.rollout_id
+                 and t.cluster_id = a.cluster_id
+                 and t.state in ('Released', 'Applying', 'Verifying')
+           ) as version,
+           c.state = 'Connected' and not a.absent and a.phase = 'Ready'
+           and coalesce(r.spec #>> '{drift,mode}', 'warn') <> 'off'
+           and greatest(a.drift_checked_at, a.reported_at, a.released_at, c.state_since)
+               < %(now)s - 3 * coalesce(r.spec #>> '{drift,interval}', '10m')::interval as silence
+    from assignments a
+    join clusters c on c.tenant_id = a.tenant_id and c.cluster_id = a.cluster_id
+    left join resolved_specs r on r.tenant_id = a.tenant_id and r.digest = a.spec_digest
+    where c.deregistered_at is null
+), found as (
+    select fleet.tenant_id, fleet.cluster_id, fleet.extension, fleet.revision, kinds.kind
+    from fleet
+    cross join lateral (values ('version', fleet.version), ('silence', fleet.silence))
+        as kinds(kind, is_so)
+    where kinds.is_so
+), fresh as (
+    select found.*, row_number() over (order by found.tenant_id, found.cluster_id) as place
+    from found
+    where not exists (
+        select from drifts d
+        where d.tenant_id = found.tenant_id and d.cluster_id = found.cluster_id
+          and d.extension = found.extension and d.kind = found.kind and d.resolved_at is null
+    )
+), opened as (
+    insert into drifts (tenant_id, drift_id, cluster_id, extension, kind, revision, since)
+    select fresh.tenant_id, ids.id, fresh.cluster_id, fresh.extension, fresh.kind, fresh.revision,
+           %(now)s
+    from fresh
+    join unnest(%(ids)s::uuid[]) with ordinality as ids(id, place) on ids.place = fresh.place
+    on conflict (tenant_id, cluster_id, extension, kind) where resolved_at is null do nothing
+    returning tenant_id, cluster_id, extension, kind, revision
+), closed as (
+    update drifts d set resolved_at = %(now)s, correcting = false
+    where d.resolved_at is null
+      and case d.kind
+          when 'manifest' then not exists (
+              select from fleet
+              join assignments a on a.tenant_id = fleet.tenant_id
+                   and a.cluster_id = fleet.cluster_id and a.extension = fleet.extension
+              where fleet.tenant_id = d.tenant_id and fleet.cluster_id = d.cluster_id
+                and fleet.extension = d.extension and not a.absent
+          )
+          else not exists (
+              -- of a cluster that is away nothing new is known
+              select from fleet
+              where fleet.tenant_id = d.tenant_id and fleet.cluster_id = d.cluster_id
+                and fleet.extension = d.extension
+                and (fleet.cluster_state <> 'Connected'
+                     or case d.kind when 'version' then fleet.version else fleet.silence end)
+          )
+      end
+    returning d.tenant_id, d.cluster_id, d.extension, d.kind, d.revision
+), changes as (
+    select true as is_open, opened.* from opened
+    union all
+    select false, closed.* from closed
+)
+select changes.is_open, changes.tenant_id, changes.cluster_id, changes.extension, changes.kind,
+       changes.revision, c.name as cluster
+from changes
+join clusters c on c.tenant_id = changes.tenant_id and c.cluster_id = changes.cluster_id
+order by changes.tenant_id, changes.cluster_id, changes.extension, changes.kind;
