@@ -78,7 +78,8 @@ async def get(cp: ControlPlane, caller: Caller, name: str) -> Cluster:
 async def patch(
     cp: ControlPlane, caller: Caller, name: str, change: ClusterPatch, *, if_match: str | None
 ) -> Cluster:
-    """Merge labels and annotations (RFC 7396). Raises PreconditionRequired, PreconditionFailed."""
+    """Merge labels and annotations (RFC 7396). Raises PreconditionFailed when the cluster is not at
+    the version of `if_match`; None means any."""
     async with cp.db.tenant(caller.tenant) as tx:
         before = await _lock(tx, caller, name, if_match)
         labels = _merged(before["labels"], change.labels, "labels")
@@ -243,12 +244,7 @@ async def _lock_any(tx: Transaction, caller: Caller, name: str) -> Row:
 
 async def _lock(tx: Transaction, caller: Caller, name: str, if_match: str | None) -> Row:
     row = await _lock_any(tx, caller, name)
-    if if_match is None:
-        raise ArcBridgeError(
-            ErrorCode.PRECONDITION_REQUIRED,
-            "read the cluster first and send its etag as If-Match",
-        )
-    if if_match not in ("*", str(row["version"])):
+    if if_match not in (None, str(row["version"])):
         raise ArcBridgeError(
             ErrorCode.PRECONDITION_FAILED, "the cluster was changed since it was read"
         )

@@ -49,9 +49,13 @@ async def ages(cp: ControlPlane) -> dict[str, float]:
         async with asyncio.timeout(REDIS_SECONDS):
             noted = await cp.redis.hgetall(NOTES)
         return {
-            name.decode(): max(0.0, now - float(at))
-            for name, at in noted.items()
-            if name.decode().replace("_", "").isalpha()
+            name: max(0.0, now - float(at))
+            for name, at in ((_text(key), _text(value)) for key, value in noted.items())
+            if name.replace("_", "").isalpha()
         }
     except (*REDIS_ERRORS, ValueError):
         return {}
+
+
+def _text(value: bytes | str) -> str:
+    return value if isinstance(value, str) else value.decode()
