@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
-from functions import bootstrap_tokens, documents, events, metrics, register
+from functions import (
+    agent_manifest,
+    bootstrap_tokens,
+    clusters,
+    desired,
+    documents,
+    events,
+    extensions,
+    metrics,
+    register,
+    rollouts,
+    status,
+)
 from functions.edge.endpoint import Endpoint
 from functions.edge.resource import Resource
 from functions.edge.timer import Timer
-from functions.timers import heartbeat_flush
+from functions.timers import heartbeat_flush, rollout_pacer
 
 RESOURCES: tuple[Resource, ...] = (
-    register.api,
+    desired.api,
+    extensions.api,
+    rollouts.api,
+    clusters.api,
+    agent_manifest.api,
     bootstrap_tokens.api,
     events.api,
+    register.api,
+    status.api,
     metrics.api,
     documents.api,
 )
-TIMERS: tuple[Timer, ...] = (heartbeat_flush.timer,)
+TIMERS: tuple[Timer, ...] = (rollout_pacer.timer, heartbeat_flush.timer)
 
 
 def endpoints() -> tuple[Endpoint, ...]:

@@ -22,7 +22,7 @@ def entity_tag(model: WireModel) -> str | None:
 
 
 def if_match(header: str | None, *, required: bool) -> str | None:
-    """The one tag of If-Match, without quotes; None for `*`, and for none where none is needed."""
+    """The one tag of If-Match without its quotes, or `*`; None for none where none is needed."""
     if header is None:
         if required:
             raise ArcBridgeError(
@@ -31,7 +31,7 @@ def if_match(header: str | None, *, required: bool) -> str | None:
             )
         return None
     if header.strip() == "*":
-        return None
+        return "*"
     match = _TAG.fullmatch(header.strip())
     if match is None:
         raise one("If-Match", "is not one quoted entity tag", "send the ETag as it was received")

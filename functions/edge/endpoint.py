@@ -11,6 +11,7 @@ import inspect
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, get_type_hints
@@ -24,6 +25,7 @@ from shared.contract.errors import ErrorCode
 if TYPE_CHECKING:
     from shared.services.caller import Caller
     from shared.services.control_plane import ControlPlane
+    from shared.services.rate_limit import Limit
 
 Handler = Callable[..., Awaitable[Any]]
 _PLACEHOLDER = re.compile(r"\{(\w+)")
@@ -36,7 +38,7 @@ class Call:
     cp: ControlPlane
     caller: Caller
     if_match: str | None = None
-    """The entity tag of If-Match without its quotes; None without one and for `*`."""
+    """The entity tag of If-Match without its quotes, or `*`; None without one."""
     if_none_match: frozenset[str] = frozenset()
 
 
@@ -57,6 +59,14 @@ class NotModified(Exception):
         self.etag = etag
 
 
+class IfMatch(Enum):
+    """Whether a call reads If-Match."""
+
+    IGNORED = "ignored"
+    OPTIONAL = "optional"
+    REQUIRED = "required"
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """One endpoint's declaration; see `Resource.endpoint` for the fields."""
@@ -68,7 +78,8 @@ class Endpoint:
     status: HTTPStatus
     accepts: tuple[str, ...]
     body_limit: int
-    if_match: bool
+    if_match: IfMatch
+    limit: Limit | None
     shown_once: bool
     problems: tuple[ErrorCode, ...]
     content_type: str | None

@@ -23,7 +23,7 @@ from pydantic import TypeAdapter, ValidationError
 from functions import runtime
 from functions.access import Who
 from functions.edge import bodies, conditional, credentials, idempotency
-from functions.edge.endpoint import Call, Endpoint, NotModified, RawAnswer
+from functions.edge.endpoint import Call, Endpoint, IfMatch, NotModified, RawAnswer
 from functions.edge.field_errors import invalid, one
 from functions.edge.headers import header
 from functions.edge.problems import CONTENT_TYPE, STATUS, internal, problem, problem_headers
@@ -31,6 +31,8 @@ from functions.instruments import instruments
 from shared.contract.base import WireModel
 from shared.contract.errors import ErrorCode
 from shared.domain.errors import ArcBridgeError
+from shared.services.caller import Caller
+from shared.services.control_plane import ControlPlane
 from shared.telemetry import tracing
 from shared.telemetry.logs import get_logger
 
@@ -135,12 +137,26 @@ async def _respond(endpoint: Endpoint, call: Call, arguments: dict[str, Any]) ->
 async def _call(endpoint: Endpoint, req: HttpRequest, trace: _Trace) -> Call:
     plane = await runtime.control_plane()
     caller = await credentials.authenticate(plane, endpoint.rule, req, trace.traceparent)
+    await _check_rate(endpoint, plane, caller)
     return Call(
         cp=plane,
         caller=caller,
-        if_match=conditional.if_match(header(req, "if-match"), required=endpoint.if_match),
+        if_match=_if_match(endpoint, req),
         if_none_match=conditional.if_none_match(header(req, "if-none-match")),
     )
+
+
+def _if_match(endpoint: Endpoint, req: HttpRequest) -> str | None:
+    if endpoint.if_match is IfMatch.IGNORED:
+        return None
+    required = endpoint.if_match is IfMatch.REQUIRED
+    return conditional.if_match(header(req, "if-match"), required=required)
+
+
+async def _check_rate(endpoint: Endpoint, plane: ControlPlane, caller: Caller) -> None:
+    if endpoint.limit is not None:
+        subject = f"{caller.tenant}/{caller.cluster_id}" if caller.cluster_id else caller.tenant
+        await plane.limits.check(endpoint.limit, subject)
 
 
 def _path(endpoint: Endpoint, req: HttpRequest) -> dict[str, Any]:

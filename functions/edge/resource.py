@@ -16,10 +16,11 @@ from azure.functions import HttpRequest, HttpResponse
 
 from functions.access import rule_for
 from functions.edge import bodies
-from functions.edge.endpoint import Endpoint, Handler
+from functions.edge.endpoint import Endpoint, Handler, IfMatch
 from functions.edge.pipeline import serve
 from shared.contract import limits
 from shared.contract.errors import ErrorCode
+from shared.services.rate_limit import Limit
 
 HandlerT = TypeVar("HandlerT", bound=Handler)
 
@@ -40,16 +41,18 @@ class Resource(func.Blueprint):
         status: HTTPStatus = HTTPStatus.OK,
         accepts: tuple[str, ...] = (bodies.JSON,),
         body_limit: int = limits.OTHER_BODY_BYTES,
-        if_match: bool = False,
+        if_match: IfMatch = IfMatch.IGNORED,
+        limit: Limit | None = None,
         shown_once: bool = False,
         problems: tuple[ErrorCode, ...] = (),
         content_type: str | None = None,
     ) -> Callable[[HandlerT], HandlerT]:
         """Register a coroutine as the Function `<its name>` at `/api/<route>`.
 
-        `if_match`: the call needs If-Match. `shown_once`: the answer holds a secret, so it is never
-        kept for a repeated Idempotency-Key. `problems`: codes that the document should list beside
-        those that follow from the declaration. `content_type`: of an answer that is no model.
+        `limit`: how often the caller's tenant, or the calling cluster, may call it. `shown_once`:
+        the answer holds a secret, so it is never kept for a repeated Idempotency-Key. `problems`:
+        codes that the document should list beside those that follow from the declaration.
+        `content_type`: of an answer that is no model.
         """
 
         def register(handler: HandlerT) -> HandlerT:
@@ -62,6 +65,7 @@ class Resource(func.Blueprint):
                 accepts=accepts,
                 body_limit=body_limit,
                 if_match=if_match,
+                limit=limit,
                 shown_once=shown_once,
                 problems=problems,
                 content_type=content_type,

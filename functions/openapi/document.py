@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 
 from functions.access import Who
 from functions.edge.bodies import JSON
-from functions.edge.endpoint import Endpoint, RawAnswer
+from functions.edge.endpoint import Endpoint, IfMatch, RawAnswer
 from functions.edge.problems import CONTENT_TYPE, STATUS
 from shared.contract.errors import ErrorCode, Problem
 
@@ -183,8 +183,10 @@ def _header_parameters(endpoint: Endpoint) -> list[Schema]:
             )
         )
     tag: Schema = {"type": "string", "pattern": r'^("[!#-~]*"|\*)$'}
-    if endpoint.if_match:
-        headers.append(_header("If-Match", "The ETag of what was read, or *.", tag, required=True))
+    if endpoint.if_match is not IfMatch.IGNORED:
+        required = endpoint.if_match is IfMatch.REQUIRED
+        words = "The ETag of what was read, or *."
+        headers.append(_header("If-Match", words, tag, required=required))
     if endpoint.sends_etag and endpoint.method == "GET":
         headers.append(_header("If-None-Match", "The ETag of what is known.", tag))
     return headers
@@ -252,6 +254,10 @@ def problem_codes(endpoint: Endpoint) -> set[ErrorCode]:
         codes.add(ErrorCode.CONFLICT)
     if endpoint.body is not None:
         codes.add(ErrorCode.UNSUPPORTED_MEDIA_TYPE)
-    if endpoint.if_match:
-        codes |= {ErrorCode.PRECONDITION_REQUIRED, ErrorCode.PRECONDITION_FAILED}
+    if endpoint.if_match is not IfMatch.IGNORED:
+        codes.add(ErrorCode.PRECONDITION_FAILED)
+    if endpoint.if_match is IfMatch.REQUIRED:
+        codes.add(ErrorCode.PRECONDITION_REQUIRED)
+    if endpoint.limit is not None:
+        codes.add(ErrorCode.RATE_LIMITED)
     return codes
