@@ -16,11 +16,11 @@ def python(module: str, *arguments: str) -> list[str]:
 
 
 def issuer(settings: StackSettings) -> Program:
-    """The OpenID issuer, on any free port."""
+    """The OpenID issuer."""
     ready = settings.state / "run" / "issuer.json"
     command = python(
-        "dev.issuer", "--port", "0", "--state", str(settings.state / "issuer"),
-        "--ready-file", str(ready),
+        "dev.issuer", "--port", str(settings.issuer_port),
+        "--state", str(settings.state / "issuer"), "--ready-file", str(ready),
         "--token-lifetime-seconds", str(settings.token_lifetime_seconds),
     )  # fmt: skip
     return Program("issuer", command, base_environ(settings), ready)
@@ -31,6 +31,7 @@ def simulator(settings: StackSettings) -> Program:
     ready = settings.state / "run" / "kube.json"
     command = python(
         "dev.kube", "--clusters", ",".join(settings.simulated_clusters),
+        "--port", str(settings.kube_port),
         "--kubeconfig-dir", str(settings.state / "kubeconfigs"),
         "--state-dir", str(settings.state / "kube"), "--ready-file", str(ready),
     )  # fmt: skip

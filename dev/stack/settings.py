@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dev.backends.process import free_port
 from dev.state import REPOSITORY
 
 HTTP_PORT = "ARCBRIDGE_HTTP_PORT"
@@ -39,6 +40,9 @@ class StackSettings:
     """Its folder below the state directory; it must not be in use by another stack."""
     http_port: int
     relay_port: int
+    issuer_port: int = field(default_factory=free_port)
+    kube_port: int = field(default_factory=free_port)
+    """Chosen here, so that a process that is started again is where it was."""
     durable: bool = True
     """Whether PostgreSQL survives a crash of the machine."""
     heartbeat_seconds: int = 10

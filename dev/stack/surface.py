@@ -10,7 +10,8 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from dev.state import REPOSITORY
 from dev.tether import tethered
 
 COMMAND_SECONDS = 120.0
+ROLLOUT_SECONDS = 180.0
+LINE_BYTES = 1_048_576
 
 
 class CommandFailedError(Exception):
@@ -59,6 +62,28 @@ class Surface:
         """What `helm -o json` prints, parsed."""
         return json.loads(await self._on(cluster, "helm", (*arguments, "-o", "json"), None))
 
+    @asynccontextmanager
+    async def kubectl_stream(
+        self, cluster: Cluster, *arguments: str
+    ) -> AsyncIterator[asyncio.StreamReader]:
+        """What `kubectl` prints while it runs; it is ended with the block."""
+        extra = {"KUBECONFIG": str(cluster.kubeconfig)}
+        async with self._started([tool("kubectl"), *arguments], extra) as process:
+            if process.stdout is None:
+                raise CommandFailedError("kubectl", 0, "it has no output")
+            yield process.stdout
+
+    async def follow(self, rollout_id: str, tell: Callable[[str], None]) -> int:
+        """`arcbridge rollout watch`: `tell` gets each line; gives the exit status."""
+        command = [sys.executable, "-m", "arcbridge", "rollout", "watch", rollout_id]
+        async with self._started([*command, "--interval", "0.5"], {}) as process:
+            if process.stderr is None:
+                raise CommandFailedError("arcbridge rollout watch", 0, "it has no output")
+            async with asyncio.timeout(ROLLOUT_SECONDS):
+                while line := await process.stderr.readline():
+                    tell(line.decode(errors="replace").strip())
+                return await process.wait()
+
     async def _on(
         self, cluster: Cluster, name: str, arguments: tuple[str, ...], stdin: str | None
     ) -> str:
@@ -75,26 +100,28 @@ class Surface:
         stdin: str | None = None,
         seconds: float = COMMAND_SECONDS,
     ) -> str:
-        process = await asyncio.create_subprocess_exec(
-            *tethered(command), cwd=REPOSITORY, env=self._environ() | dict(extra or {}),
-            stdin=asyncio.subprocess.PIPE if stdin is not None else asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-        )  # fmt: skip
-        try:
-            async with asyncio.timeout(seconds):
-                output, errors = await process.communicate(
-                    stdin.encode() if stdin is not None else None
-                )
-        except BaseException:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-            raise
+        async with self._started(command, extra or {}) as process, asyncio.timeout(seconds):
+            output, errors = await process.communicate((stdin or "").encode())
         if process.returncode != 0:
             shown = " ".join([name, *arguments])
             raise CommandFailedError(shown, process.returncode or 0, errors.decode())
         return output.decode()
+
+    @asynccontextmanager
+    async def _started(
+        self, command: list[str], extra: Mapping[str, str]
+    ) -> AsyncIterator[asyncio.subprocess.Process]:
+        process = await asyncio.create_subprocess_exec(
+            *tethered(command), cwd=REPOSITORY, env=self._environ() | dict(extra),
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE, limit=LINE_BYTES, start_new_session=True,
+        )  # fmt: skip
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
 
     def _environ(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "TZ") if name in os.environ}
