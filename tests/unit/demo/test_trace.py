@@ -9,7 +9,7 @@ from typing import Any
 from dev.demo.trace import MAX_CHILDREN, read, services, tree
 
 
-def span(name: str, parent: str | None, start: float = 0.0, **changes: Any) -> dict[str, Any]:
+def span(name: str, parent: str | None, /, start: float = 0.0, **changes: Any) -> dict[str, Any]:
     return {
         "traceId": "t", "spanId": name, "parentSpanId": parent, "name": name,
         "service": "agent", "startSeconds": start, "durationMs": 5.0,
