@@ -338,6 +338,7 @@ create table status_events (
     primary key (tenant_id, cluster_id, event_id, received_at)
 ) partition by range (received_at);
 create table status_events_default partition of status_events default;
+create index status_events_by_time on status_events using brin (received_at);
 
 create table drifts (
     tenant_id    text not null,
