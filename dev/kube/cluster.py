@@ -163,6 +163,6 @@ class Cluster:
         for record in self.store.bucket(CRDS).records.values():
             self.registry.define(record.obj)
         self.owners.rebuild(self.store)
-        for storage, bucket in self.store.buckets.items():
+        for storage, bucket in tuple(self.store.buckets.items()):
             for record in tuple(bucket.records.values()):
                 self.hub.note(Change(record.version, "ADDED", storage, record, None))
