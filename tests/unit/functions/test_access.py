@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import typing
 
@@ -13,7 +14,9 @@ from functions.access import RULES, Rule, Who, rule_for
 from functions.registry import endpoints
 from shared.contract.states import Role
 
-FUNCTIONS = {each.get_function_name(): each for each in function_app.app.get_functions()}
+# An app can be indexed once: it is made anew here, so that no other test has done it.
+APP = importlib.reload(function_app).app
+FUNCTIONS = {each.get_function_name(): each for each in APP.get_functions()}
 HTTP = {
     name: each
     for name, each in FUNCTIONS.items()
