@@ -88,12 +88,7 @@ class Admission:
             ) from None
 
     async def run(self) -> None:
-        """Admit who waits, until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for _ in range(BATCHES_AT_ONCE):
-                group.create_task(self._admit_batches())
-
-    async def _admit_batches(self) -> None:
+        """Admit one batch after the other, until cancelled; BATCHES_AT_ONCE of this should run."""
         while True:
             await self._arrived.wait()
             batch = self._take()

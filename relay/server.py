@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from http import HTTPStatus
@@ -18,7 +18,7 @@ from typing import Any
 
 import grpc
 
-from relay.admission import Admission
+from relay.admission import BATCHES_AT_ONCE, Admission
 from relay.endings import Ending
 from relay.fencing import Fencing
 from relay.gate import Gate
@@ -49,6 +49,7 @@ PING_SECONDS = 30
 PING_ANSWER_SECONDS = 10
 PINGS_ALLOWED_FROM_SECONDS = 20
 CLOSING_SECONDS = 5.0
+CANCEL_AGAIN_SECONDS = 0.5
 CONNECTION_AGE_FACTOR = 1.5
 """Streams are aged by their sessions; the transport's own limit is for connections without one."""
 
@@ -74,6 +75,19 @@ def transport_options(settings: RelaySettings) -> list[tuple[str, int]]:
         ("grpc.max_connection_idle_ms", 300_000),
         ("grpc.so_reuseport", 0),
     ]
+
+
+async def ended(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel tasks until they have ended.
+
+    Once is not enough: before Python 3.12 `asyncio.wait_for`, which psycopg waits with, swallows a
+    cancellation that comes together with the result (python/cpython#86296).
+    """
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_SECONDS)
 
 
 class RelayServer:
@@ -124,8 +138,7 @@ class RelayServer:
                 yield self
             finally:
                 await self._drain(server)
-                for task in tasks:
-                    task.cancel()
+                await ended(tasks)
 
     def _service(self) -> RelayService:
         hall = Hall(
@@ -137,6 +150,7 @@ class RelayServer:
         )
         return RelayService(
             self._settings,
+            self._resources,
             hall,
             PeerReader(self._resources.issuer, self._settings.trust_domain),
             self._gate,
@@ -155,7 +169,7 @@ class RelayServer:
             spread_seconds=settings.wake_spread_seconds,
         )
         return [
-            self._admission.run(),
+            *(self._admission.run() for _ in range(BATCHES_AT_ONCE)),
             self._releases.run(),
             self._flusher.run(settings.flush_seconds),
             self._fencing.run(),

@@ -16,6 +16,7 @@ from relay.gate import Gate
 from relay.peer import PeerReader, key_of
 from relay.registry import Registry
 from relay.releases import Releases
+from relay.resources import Resources
 from relay.session import Hall, Session, SessionLimits, last_word
 from relay.settings import RelaySettings
 from relay.stream import Stream
@@ -26,6 +27,7 @@ from shared.rpc.codec import to_timestamp
 from shared.rpc.status import status_of, trailers_of
 from shared.rpc.v1 import relay_pb2 as pb
 from shared.rpc.v1 import relay_pb2_grpc as rpc
+from shared.services import certificates
 from shared.services.sessions import Applicant, Grant
 from shared.telemetry.logs import get_logger
 from shared.telemetry.tracing import Kind, span, traceparent
@@ -34,6 +36,7 @@ log = get_logger(__name__)
 
 _INSTANCE = re.compile(r"[\x21-\x7e]{1,64}")
 _FACT_LENGTH = 128
+RENEW_SECONDS = 20.0
 
 
 class RelayService(rpc.AgentRelayServicer):
@@ -42,6 +45,7 @@ class RelayService(rpc.AgentRelayServicer):
     def __init__(
         self,
         settings: RelaySettings,
+        resources: Resources,
         hall: Hall,
         peers: PeerReader,
         gate: Gate,
@@ -50,6 +54,7 @@ class RelayService(rpc.AgentRelayServicer):
         releases: Releases,
     ) -> None:
         self._settings = settings
+        self._resources = resources
         self._hall = hall
         self._peers = peers
         self._gate = gate
@@ -70,6 +75,39 @@ class RelayService(rpc.AgentRelayServicer):
             await _abort(context, error)
         else:
             await _finish(context, ending)
+
+    async def RenewCertificate(
+        self, request: pb.RenewCertificateRequest, context: Any
+    ) -> pb.RenewCertificateResponse:
+        """A certificate for a new key, for the holder of a good one."""
+        outcome = "failed"
+        try:
+            peer = self._peers.read(context.auth_context(), self._resources.clock())
+            with span("relay renew", kind=Kind.SERVER) as current:
+                current.set_attribute("arcbridge.cluster", str(key_of(peer)))
+                async with asyncio.timeout(RENEW_SECONDS):
+                    renewed = await certificates.renew(
+                        self._resources,
+                        tenant=peer.tenant,
+                        cluster_id=peer.cluster_id,
+                        csr=request.csr,
+                        presented_serial=peer.serial,
+                    )
+            outcome = "renewed"
+        except TimeoutError:
+            await _abort(context, ArcBridgeError(ErrorCode.UNAVAILABLE, "not renewed in time"))
+        except ArcBridgeError as error:
+            outcome = error.code.value
+            await _abort(context, error)
+        finally:
+            self._hall.metrics.renewals.labels(outcome).inc()
+        log.info("certificate renewed", cluster=str(key_of(peer)), serial=renewed.serial)
+        return pb.RenewCertificateResponse(
+            certificate_chain=renewed.certificate_chain,
+            ca_bundle=renewed.ca_bundle,
+            not_after=to_timestamp(renewed.not_after),
+            serial=renewed.serial,
+        )
 
     async def _serve(self, context: Any, peer: Peer, hello: pb.Hello, parent: str) -> Ending:
         """Admit the stream and talk on it; why it ended. Raises ArcBridgeError when refused."""

@@ -18,6 +18,8 @@ from relay.mailbox import Mailbox
 from shared.rpc.v1 import relay_pb2 as pb
 from shared.services.cluster_key import ClusterKey
 
+LAST_WORD_SECONDS = 1.0
+
 
 class Wire(Protocol):
     """The server's side of a call, as gRPC gives it."""
@@ -54,14 +56,14 @@ class Stream:
         self.aging = False
         self.scope: asyncio.Timeout | None = None
         """The handler's time; it is what `end` cuts short."""
-        self._wire = wire
+        self._wire: Wire | None = wire
         self._send_seconds = send_seconds
         self._mailbox = Mailbox()
         self._sending: asyncio.Task[None] | None = None
 
     def tell(self, message: pb.RelayMessage) -> None:
         """Send a message as soon as the agent takes it, in place of an older one of its kind."""
-        if self.ending is not None:
+        if self.ending is not None or self._wire is None:
             return
         self._mailbox.put(message)
         if self._sending is None or self._sending.done():
@@ -77,19 +79,23 @@ class Stream:
 
     async def close(self, last_word: pb.RelayMessage | None) -> None:
         """Stop sending, but for a last word that the agent may take or leave."""
-        if self._sending is not None:
-            self._sending.cancel()
-            await asyncio.wait([self._sending])
-        if last_word is not None:
+        wire, sending = self._wire, self._sending
+        # A task that was cancelled keeps the frames it came through, and those keep this stream.
+        # gRPC's server cannot stop before every call is freed, so no such circle may stay.
+        self._sending = self.scope = self._wire = None
+        if sending is not None:
+            sending.cancel()
+            await asyncio.wait([sending])
+        if wire is not None and last_word is not None:
             with suppress(TimeoutError, grpc.RpcError, asyncio.InvalidStateError):
-                async with asyncio.timeout(1):
-                    await self._wire.write(last_word)
+                async with asyncio.timeout(LAST_WORD_SECONDS):
+                    await wire.write(last_word)
 
     async def _send(self) -> None:
-        while message := self._mailbox.take():
+        while (wire := self._wire) and (message := self._mailbox.take()):
             try:
                 async with asyncio.timeout(self._send_seconds):
-                    await self._wire.write(message)
+                    await wire.write(message)
             except TimeoutError:
                 self.end(Ending.STUCK)
                 return
