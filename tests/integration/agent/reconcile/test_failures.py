@@ -1,0 +1,125 @@
+"""What goes wrong with a chart is named by its reason; what should not be applied is not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from agent.reconcile.seam import ReconcileGate
+from shared.contract.extension import HelmSource, Source
+from shared.contract.reasons import ReasonCode
+from tests.integration.agent.reconcile.conftest import StartEngine, Tools
+from tests.integration.agent.reconcile.sources import Release, archive, chart_archive, inline_chart
+
+FOREIGN = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: stray, namespace: kube-system}
+"""
+
+
+def web(namespace: str, **values: object) -> Release:
+    return Release("web", namespace, inline_chart(chart_archive()), values=dict(values))
+
+
+async def test_values_that_do_not_fit_the_schema(
+    start_engine: StartEngine, tools: Tools, namespace: str
+) -> None:
+    async with start_engine() as running:
+        running.submit(web(namespace, replicas="many").present())
+        failed = await running.failed("web")
+        assert failed.reason is ReasonCode.VALUES_INVALID
+        assert "replicas" in failed.message
+        assert failed.attempt == 1
+    assert not tools.exists("deployment", "web", "-n", namespace)
+
+
+async def test_a_chart_that_does_not_render(
+    start_engine: StartEngine, tools: Tools, namespace: str
+) -> None:
+    async with start_engine() as running:
+        running.submit(web(namespace, failRender=True).present())
+        failed = await running.failed("web")
+        assert failed.reason is ReasonCode.BUILD_FAILED
+        assert "the chart says no" in failed.message
+    assert not tools.exists("deployment", "web", "-n", namespace)
+
+
+async def test_an_archive_that_is_no_chart_or_holds_a_link_out(
+    start_engine: StartEngine, namespace: str
+) -> None:
+    slip = Release("slip", namespace, inline_chart(archive({"web/../../etc/x": "1"})))
+    junk = Release("junk", namespace, inline_chart(b"not an archive"))
+    async with start_engine() as running:
+        running.submit(slip.present(), junk.present())
+        assert (await running.failed("slip")).reason is ReasonCode.ARTIFACT_FAILED
+        assert (await running.failed("junk")).reason is ReasonCode.ARTIFACT_FAILED
+
+
+async def test_a_repository_that_does_not_answer_is_tried_again_and_then_told(
+    start_engine: StartEngine, namespace: str
+) -> None:
+    source = Source(helm=HelmSource(repo="https://127.0.0.1:1", chart="x", version="1.0.0"))
+    async with start_engine(max_attempts=2) as running:
+        running.submit(Release("x", namespace, source).present())
+        failed = await running.failed("x")
+        assert failed.reason is ReasonCode.ARTIFACT_FAILED
+        assert failed.attempt == 2
+        before = [e for e in running.events if e.reason is ReasonCode.ARTIFACT_FAILED]
+        assert [(e.phase.value, e.attempt) for e in before] == [("Applying", 1), ("Failed", 2)]
+
+
+async def test_a_host_that_is_not_allowed_is_never_asked(
+    start_engine: StartEngine, namespace: str
+) -> None:
+    source = Source(helm=HelmSource(repo="https://evil.example", chart="x", version="1.0.0"))
+    async with start_engine(hosts_allowed=frozenset({"charts.example"})) as running:
+        running.submit(Release("x", namespace, source).present())
+        failed = await running.failed("x")
+        assert failed.reason is ReasonCode.ARTIFACT_FAILED
+        assert "evil.example" in failed.message
+
+
+async def test_a_chart_that_reaches_beyond_the_allowed_namespaces(
+    start_engine: StartEngine, tools: Tools, namespace: str
+) -> None:
+    gate = ReconcileGate(allowed_namespaces=frozenset({namespace}))
+    stray = replace(web(namespace), source=inline_chart(chart_archive(stray=FOREIGN)))
+    async with start_engine() as running:
+        running.submit(stray.present(), gate=gate)
+        failed = await running.failed("web")
+        assert failed.reason is ReasonCode.NAMESPACE_FORBIDDEN
+        assert "ConfigMap kube-system/stray" in failed.message
+        assert not tools.exists("deployment", "web", "-n", namespace)
+        running.submit(web(namespace).next().present(), gate=gate)
+        await running.ready("web", 2)
+
+
+async def test_a_failed_upgrade_is_reported_and_left_to_the_control_plane(
+    start_engine: StartEngine, tools: Tools, namespace: str
+) -> None:
+    first = web(namespace)
+    broken = (
+        "apiVersion: v1\nkind: Service\nmetadata: {name: bad}\nspec: {ports: [{port: 70000}]}\n"
+    )
+    async with start_engine(max_attempts=1) as running:
+        running.submit(first.present())
+        await running.ready("web")
+        second = first.next(source=inline_chart(chart_archive(version="2.0.0", bad=broken)))
+        running.submit(second.present())
+        failed = await running.failed("web", 2)
+        assert failed.reason is ReasonCode.UPGRADE_FAILED
+        statuses = [entry["status"] for entry in tools.history("web", namespace)]
+        assert statuses == ["deployed", "failed"]
+        running.submit(first.next(generation=3, revision=1).present())
+        await running.ready("web", 3)
+        assert tools.history("web", namespace)[-1]["status"] == "deployed"
+
+
+async def test_a_secret_in_the_values_is_in_no_message(
+    start_engine: StartEngine, namespace: str
+) -> None:
+    release = web(namespace, password="planted-canary-1", replicas="planted")
+    async with start_engine() as running:
+        running.submit(release.present())
+        await running.failed("web")
+        assert "planted-canary" not in "".join(e.model_dump_json() for e in running.events)
