@@ -45,6 +45,8 @@ ANYONE = Rule(Who.ANYONE)
 TOKEN_HOLDER = Rule(Who.TOKEN_HOLDER)
 AGENT = Rule(Who.AGENT)
 READER = Rule(Who.MEMBER, (Role.READER,))
+RESPONDER = Rule(Who.MEMBER, (Role.RESPONDER, Role.OPERATOR))
+"""The operator sees what the responder is paged for; the responder changes nothing."""
 OPERATOR = Rule(Who.MEMBER, (Role.OPERATOR,))
 ADMIN = Rule(Who.MEMBER, (Role.ADMIN,))
 
@@ -66,8 +68,13 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "clusters_extensions": READER,
         "clusters_events": READER,
         "clusters_revoke": ADMIN,
+        "extensions_list": READER,
+        "extensions_get": READER,
         "extensions_delete": OPERATOR,
+        "extensions_revisions": READER,
+        "extensions_clusters": READER,
         "extensions_rollback": OPERATOR,
+        "revisions_get": READER,
         "revisions_quarantine": OPERATOR,
         "revisions_release": OPERATOR,
         "rollouts_list": READER,
@@ -77,7 +84,13 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "rollouts_resume": OPERATOR,
         "rollouts_cancel": OPERATOR,
         "rollouts_approve": OPERATOR,
+        "drift_list": READER,
+        "drift_correct": OPERATOR,
+        "drift_accept": OPERATOR,
         "events_list": READER,
+        "health_summary": RESPONDER,
+        "health_live": ANYONE,
+        "health_ready": ANYONE,
         "metrics": ANYONE,
         "openapi": ANYONE,
         "docs": ANYONE,

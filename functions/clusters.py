@@ -71,7 +71,7 @@ async def clusters_patch(call: Call, name: Name, body: ClusterPatch) -> Cluster:
     return await clusters.patch(call.cp, call.caller, name, body, if_match=call.if_match)
 
 
-@api.endpoint("DELETE", "v1/clusters/{name}", if_match=IfMatch.REQUIRED)
+@api.endpoint("DELETE", "v1/clusters/{name}", if_match=IfMatch.OPTIONAL)
 async def clusters_delete(call: Call, name: Name, query: WithReason) -> None:
     """Deregister a cluster.
 

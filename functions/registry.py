@@ -8,8 +8,10 @@ from functions import (
     clusters,
     desired,
     documents,
+    drift,
     events,
     extensions,
+    health,
     metrics,
     register,
     rollouts,
@@ -18,22 +20,36 @@ from functions import (
 from functions.edge.endpoint import Endpoint
 from functions.edge.resource import Resource
 from functions.edge.timer import Timer
-from functions.timers import heartbeat_flush, rollout_pacer
+from functions.timers import (
+    connectivity_sweep,
+    drift_sweep,
+    heartbeat_flush,
+    retention,
+    rollout_pacer,
+)
 
 RESOURCES: tuple[Resource, ...] = (
     desired.api,
     extensions.api,
     rollouts.api,
+    drift.api,
     clusters.api,
     agent_manifest.api,
     bootstrap_tokens.api,
     events.api,
     register.api,
     status.api,
+    health.api,
     metrics.api,
     documents.api,
 )
-TIMERS: tuple[Timer, ...] = (rollout_pacer.timer, heartbeat_flush.timer)
+TIMERS: tuple[Timer, ...] = (
+    rollout_pacer.timer,
+    heartbeat_flush.timer,
+    connectivity_sweep.timer,
+    drift_sweep.timer,
+    retention.timer,
+)
 
 
 def endpoints() -> tuple[Endpoint, ...]:

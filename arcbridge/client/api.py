@@ -62,7 +62,7 @@ class _Group:
         return _read(model, self._transport.call("POST", _path(path), body=wire, query=query))
 
     def _delete(self, *path: object, etag: str | None = None, **query: object) -> httpx.Response:
-        headers = {"If-Match": etag if etag == "*" else f'"{etag}"'} if etag else {}
+        headers = {"If-Match": f'"{etag}"'} if etag else {}
         return self._transport.call("DELETE", _path(path), headers=headers, query=query)
 
     def _pages(self, model: type[M], *path: object, **query: object) -> Iterator[M]:
@@ -102,7 +102,7 @@ class Clusters(_Group):
 
     def delete(self, name: str, *, reason: str | None = None) -> None:
         """Deregister: its certificate is revoked; what runs on the cluster stays there."""
-        self._delete("clusters", name, etag="*", reason=reason)
+        self._delete("clusters", name, reason=reason)
 
     def revoke(self, name: str, *, reason: str | None = None) -> Cluster:
         """Revoke the certificate; an open stream ends within seconds."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functions.edge.timer import Timer
-from shared.services import heartbeats
+from shared.services import heartbeats, timers
 from shared.services.control_plane import ControlPlane
 
 timer = Timer()
@@ -13,3 +13,4 @@ timer = Timer()
 async def heartbeat_flush(cp: ControlPlane) -> None:
     """Store the heartbeats that the relays have gathered."""
     await heartbeats.flush(cp)
+    await timers.note_run(cp, "heartbeat_flush")

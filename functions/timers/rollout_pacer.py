@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functions.edge.timer import Timer
-from shared.services import pacer
+from shared.services import pacer, timers
 from shared.services.control_plane import ControlPlane
 
 timer = Timer()
@@ -13,3 +13,4 @@ timer = Timer()
 async def rollout_pacer(cp: ControlPlane) -> None:
     """Move every rollout that is due."""
     await pacer.tick(cp)
+    await timers.note_run(cp, "rollout_pacer")

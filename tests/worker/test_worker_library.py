@@ -27,6 +27,13 @@ from shared.services import bootstrap_tokens
 from shared.services.caller import Caller
 from tests.worker.protocol import Message, http_data, invocation, request
 
+TIMERS = (
+    "rollout_pacer",
+    "heartbeat_flush",
+    "connectivity_sweep",
+    "drift_sweep",
+    "retention",
+)
 DIRECTORY_ID = "11111111-1111-4111-8111-111111111111"
 
 
@@ -98,7 +105,7 @@ async def app(
 async def test_every_function_is_indexed(app: App) -> None:
     timers = {name for name in app.functions if name not in RULES}
     assert set(RULES) <= set(app.functions)
-    assert {"rollout_pacer", "heartbeat_flush"} <= timers
+    assert timers == set(TIMERS)
 
 
 async def test_nothing_of_grpc_is_loaded_beside_the_workers_own(app: App) -> None:
@@ -107,6 +114,13 @@ async def test_nothing_of_grpc_is_loaded_beside_the_workers_own(app: App) -> Non
     ours = [name for name in sys.modules if name.split(".")[0] == "grpc"]
     assert ours == []
     assert "shared.rpc" not in sys.modules
+
+
+async def test_the_probes_answer(app: App) -> None:
+    status, _, body = await app.http("health_live", path="health/live")
+    assert (status, json.loads(body)) == (200, {"live": True})
+    status, _, body = await app.http("health_ready", path="health/ready")
+    assert (status, json.loads(body)) == (200, {"ready": True, "postgres": True, "redis": True})
 
 
 async def test_the_document_is_served(app: App) -> None:
@@ -148,7 +162,7 @@ async def test_a_cluster_registers_through_the_worker(app: App) -> None:
     assert json.loads(answer)["code"] == "RegistrationRefused"
 
 
-@pytest.mark.parametrize("timer", ["rollout_pacer", "heartbeat_flush"])
+@pytest.mark.parametrize("timer", TIMERS)
 async def test_a_timer_runs(app: App, timer: str) -> None:
     past_due = Message(json=json.dumps({"IsPastDue": True, "Schedule": {}, "ScheduleStatus": {}}))
     await app.invoke(timer, past_due)

@@ -22,7 +22,7 @@ HTTP = {
     for name, each in FUNCTIONS.items()
     if any(binding.type == "httpTrigger" for binding in each.get_bindings())
 }
-OPEN = {"metrics", "openapi", "docs"}
+OPEN = {"health_live", "health_ready", "metrics", "openapi", "docs"}
 
 
 def test_every_http_function_has_a_rule_and_every_rule_a_function() -> None:
