@@ -58,8 +58,10 @@ class KeySets:
         the provider does not answer and no key is left that may still be used.
         """
         cache = self._caches.setdefault(issuer, _Cache())
-        if self._wants_fetch(cache, key_id):
-            # The lock makes a flood wait for one fetch; the second look sees what it brought.
+        refreshing = cache.lock.locked() and key_id in cache.keys
+        if self._wants_fetch(cache, key_id) and not refreshing:
+            # The lock makes a flood wait for one fetch; the second look sees what it brought. Who
+            # has a key that is known does not wait for others' refreshing.
             async with cache.lock:
                 if self._wants_fetch(cache, key_id):
                     await self._refresh(issuer, cache)
@@ -81,7 +83,6 @@ class KeySets:
         return float("inf") if moment is None else self._now() - moment
 
     async def _refresh(self, issuer: str, cache: _Cache) -> None:
-        cache.tried_at = self._now()
         try:
             async with asyncio.timeout(FETCH_SECONDS):
                 keys = await self._load(issuer)
@@ -89,6 +90,8 @@ class KeySets:
             # TimeoutError is an OSError. The keys at hand go on serving.
             _log.warning("signing keys not fetched", issuer=issuer, error=repr(error))
             return
+        finally:
+            cache.tried_at = self._now()
         cache.keys, cache.fetched_at = keys, self._now()
 
     async def _load(self, issuer: str) -> dict[str, jwt.PyJWK]:
