@@ -159,3 +159,7 @@ class Admission:
                     cluster=str(key),
                     takeovers=grant.takeovers,
                 )
+                try:
+                    await sessions.note_duplicate(self._cp.db, key, grant)
+                except ArcBridgeError as error:
+                    log.warning("a duplicate identity is not on record", code=error.code)

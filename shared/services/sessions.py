@@ -11,11 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 from shared.contract.errors import ErrorCode
 from shared.contract.reasons import ReasonCode
 from shared.domain.errors import ArcBridgeError
+from shared.services import audit
+from shared.services.caller import Caller
+from shared.services.cluster_conditions import TAKEOVER_WINDOW, TAKEOVERS
 from shared.services.cluster_key import ClusterKey
 from shared.services.hot_path import HotPath
 from shared.store.database import Database
@@ -23,10 +26,6 @@ from shared.store.queries import load
 from shared.store.transaction import Row, Transaction
 
 _Q = load("sessions")
-
-TAKEOVER_WINDOW: Final = timedelta(minutes=10)
-TAKEOVERS_UNTIL_DUPLICATE: Final = 2
-"""One takeover is an agent that moved; a second within the window is two that take turns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +57,7 @@ class Grant:
     @property
     def is_duplicate(self) -> bool:
         """True when two instances take the identity from each other."""
-        return self.taken_over and self.takeovers >= TAKEOVERS_UNTIL_DUPLICATE
+        return self.taken_over and self.takeovers >= TAKEOVERS
 
 
 def refusal(stored: Row | None, now: datetime) -> ArcBridgeError | None:
@@ -121,6 +120,26 @@ async def release(cp: HotPath, ended: Mapping[ClusterKey, int], *, relay_id: str
         return
     async with cp.db.platform() as tx:
         await tx.execute(_Q.release, **_keys(ended), epochs=list(ended.values()), relay_id=relay_id)
+
+
+async def note_duplicate(db: Database, key: ClusterKey, grant: Grant) -> None:
+    """Put it on record that two agents use one identity; once for each time it begins.
+
+    The cluster's condition and the open incident follow from the session's own row.
+    """
+    if not grant.is_duplicate or grant.takeovers > TAKEOVERS:
+        return
+    async with db.tenant(key.tenant) as tx:
+        name = await tx.value(_Q.name_of, tenant=key.tenant, cluster=key.cluster_id)
+        await audit.append(
+            tx,
+            Caller.system("relay", key.tenant),
+            "session.duplicate",
+            f"cluster/{name}",
+            reason=ReasonCode.DUPLICATE_IDENTITY,
+            message="two agents use this identity",
+            data={"epoch": grant.epoch, "takeovers": grant.takeovers},
+        )
 
 
 async def superseded(db: Database, epochs: Mapping[ClusterKey, int]) -> dict[ClusterKey, int]:

@@ -112,3 +112,9 @@ where s.epoch > i.epoch
 select c.tenant_id, c.cluster_id, c.serial
 from certificates c
 where c.revoked_at >= %(since)s
+
+-- name: name_of
+-- The name that people know a cluster by.
+select k.name
+from clusters k
+where k.tenant_id = %(tenant)s and k.cluster_id = %(cluster)s

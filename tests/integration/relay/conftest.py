@@ -69,6 +69,11 @@ def settings(postgres_url: str, redis_url: str, ca_directory: Path) -> RelaySett
     )
 
 
+def replaced(settings: RelaySettings, **changes: object) -> RelaySettings:
+    """The settings with some of them changed."""
+    return replace(settings, **changes)
+
+
 @asynccontextmanager
 async def relay_with(settings: RelaySettings) -> AsyncIterator[RelayServer]:
     """A relay in this process."""
