@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import re
 import signal
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from agent.drivers.tether import tethered
 from agent.errors import ToolError, ToolTimedOut
 
 OUTPUT_LIMIT = 24 * 1024 * 1024
@@ -105,15 +103,13 @@ async def run_tool(
     name = binary.name
     try:
         process = await asyncio.create_subprocess_exec(
-            str(binary),
-            *arguments,
+            *tethered(binary, arguments),
             env=dict(env),
             cwd=cwd,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
-            preexec_fn=_die_with_parent if _LIBC is not None else None,
         )
     except OSError as error:
         raise ToolError(f"{name} cannot be started: {error}") from error
@@ -174,20 +170,3 @@ async def _end_group(process: asyncio.subprocess.Process) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     await asyncio.shield(process.wait())
-
-
-def _libc() -> Any:
-    """The C library, or None where a child cannot be told to die with its parent."""
-    return ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
-
-
-_LIBC = _libc()
-_PR_SET_PDEATHSIG = 1
-
-
-def _die_with_parent() -> None:
-    """Runs in the child before the tool: when the agent is killed, the tool is too.
-
-    Otherwise a helm that lives on would race the one that the restarted agent starts.
-    """
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
