@@ -99,10 +99,10 @@ class IdentityKeeper:
                 )
                 return TOKEN_SECONDS
             case Step.ENROL:
-                await self._register(spec, token or "")
-                return LOOK_SECONDS
+                return await self._register(spec, token or "")
 
-    async def _register(self, spec: ClusterSpec, token: str) -> None:
+    async def _register(self, spec: ClusterSpec, token: str) -> float:
+        """Returns seconds until the next look."""
         try:
             identity = await self.registrar.register(spec, token, await self.facts())
         except ControlPlaneRefused as error:
@@ -110,13 +110,14 @@ class IdentityKeeper:
                 raise
             self._say(error)
             await self._wait_for_other_token(spec, token)
-            return
+            return 0.0
         log.info(
             "registered",
             cluster=identity.registration.cluster_name,
             cluster_id=str(identity.registration.cluster_id),
         )
         await self._use(identity)
+        return LOOK_SECONDS
 
     async def _wait_for_other_token(self, spec: ClusterSpec, token: str) -> None:
         until = self.clock.monotonic() + REFUSED_SECONDS

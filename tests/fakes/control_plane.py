@@ -326,10 +326,14 @@ class FakeControlPlane:
             await server.stop(grace=0)
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[FakeControlPlane]:
-        """Both of them."""
-        async with self.relay(), self.api():
-            yield self
+    async def running(self, relay_port: int = 0, api_port: int = 0) -> AsyncIterator[None]:
+        """Both of them, on free ports or on those they had before."""
+        async with self.relay(relay_port), self.api(api_port):
+            yield
+
+    def ports(self) -> tuple[int, int]:
+        """Of relay and API."""
+        return int(self.relay_address.rpartition(":")[2]), int(self.url.rpartition(":")[2])
 
 
 def notice(reason: str) -> pb.RelayMessage:

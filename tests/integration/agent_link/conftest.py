@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from agent.errors import KubeNotFound
@@ -74,6 +75,16 @@ class AgentProcess:
         async with asyncio.timeout(20):
             return await self.process.wait()
 
+    async def metric(self, name: str, labels: str = "") -> float | None:
+        """A number of `/metrics`; None while it is not there."""
+        async with httpx.AsyncClient(trust_env=False) as client:
+            answer = await client.get(f"http://127.0.0.1:{self.port()}/metrics")
+        wanted = f"{name}{{{labels}}} " if labels else f"{name} "
+        for line in answer.text.splitlines():
+            if line.startswith(wanted):
+                return float(line.split()[-1])
+        return None
+
     def logged(self, event: str) -> list[dict[str, Any]]:
         lines = [json.loads(line) for line in self.log.read_text().splitlines() if line[:1] == "{"]
         return [line for line in lines if line["event"] == event]
@@ -119,7 +130,7 @@ class Site:
                 "ARCBRIDGE_AGENT_HTTP_PORT": "0",
                 "ARCBRIDGE_AGENT_HTTP_HOST": "127.0.0.1",
                 "ARCBRIDGE_AGENT_READY_FILE": str(self.directory / f"ready-{name}"),
-                "ARCBRIDGE_AGENT_LEASE_SECONDS": "2",
+                "ARCBRIDGE_AGENT_LEASE_SECONDS": "3",
                 "ARCBRIDGE_AGENT_LOG_LEVEL": "DEBUG",
                 **environment,
             },
@@ -153,9 +164,9 @@ class Site:
 
 
 @asynccontextmanager
-async def open_site(directory: Path) -> AsyncIterator[Site]:
-    control_plane = FakeControlPlane(directory / "ca")
-    async with KubeServer.start() as server, control_plane.running():
+async def open_site(directory: Path, control_plane: FakeControlPlane) -> AsyncIterator[Site]:
+    """A cluster for the control plane, which the caller starts."""
+    async with KubeServer.start() as server:
         cluster = server.add_cluster(NAME)
         kubeconfig = cluster.write_kubeconfig(directory / "kubeconfig.yaml")
         async with await KubeClient.connect(kubeconfig) as kube:
@@ -170,5 +181,6 @@ async def open_site(directory: Path) -> AsyncIterator[Site]:
 
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    async with open_site(tmp_path) as opened:
+    control_plane = FakeControlPlane(tmp_path / "ca")
+    async with control_plane.running(), open_site(tmp_path, control_plane) as opened:
         yield opened

@@ -1,8 +1,26 @@
 from __future__ import annotations
 
+import base64
 import signal
+from typing import Any
 
+from shared.identity import csr
+from shared.identity.certificates import spki
 from tests.integration.agent_link.conftest import Site, eventually
+
+WRONG_PIN = f"sha256:{'1' * 64}"
+
+
+async def secret(site: Site, name: str) -> dict[str, str]:
+    secrets = await site.kube.resource("v1", "Secret")
+    data = (await site.kube.get(secrets, name, "arcbridge-system")).get("data") or {}
+    return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+
+async def events_about_the_cluster(site: Site) -> list[dict[str, Any]]:
+    events = await site.kube.resource("v1", "Event")
+    found = (await site.kube.list(events, "default")).items
+    return [e for e in found if e["involvedObject"]["kind"] == "ArcBridgeCluster"]
 
 
 async def test_an_installed_agent_registers_streams_and_says_so(site: Site) -> None:
@@ -17,6 +35,16 @@ async def test_an_installed_agent_registers_streams_and_says_so(site: Site) -> N
     assert str(stream.cluster_id) == status["clusterId"]
     assert stream.hello.kubernetes_version.startswith("v1.")
     await eventually(lambda: len(stream.heartbeats) > 3, "heartbeats arrive")
+    assert [h.sequence for h in stream.heartbeats][:3] == [1, 2, 3]
+
+
+async def test_the_used_token_is_gone_from_the_cluster(site: Site) -> None:
+    await site.install()
+    await site.agent().start()
+    await eventually(site.is_ready, "the resource is Ready")
+    assert await secret(site, "arcbridge-bootstrap") == {}
+    kept = await secret(site, "arcbridge-agent-identity")
+    assert set(kept) == {"tls.key", "tls.crt", "ca.crt", "registration.json"}
 
 
 async def test_sigterm_ends_the_agent_in_order(site: Site) -> None:
@@ -29,3 +57,52 @@ async def test_sigterm_ends_the_agent_in_order(site: Site) -> None:
     leases = await site.kube.resource("coordination.k8s.io/v1", "Lease")
     lease = await site.kube.get(leases, "arcbridge-agent", "arcbridge-system")
     assert not lease["spec"].get("holderIdentity")
+
+
+async def test_a_lost_answer_is_asked_for_again_with_the_same_key(site: Site) -> None:
+    site.control_plane.troubles["register"].extend(["lose", "503"])
+    await site.install()
+    await site.agent().start()
+    await eventually(site.is_ready, "the resource is Ready")
+    keys = {spki(csr.public_key_of(r.csr)) for r in site.control_plane.registrations}
+    assert len(site.control_plane.registrations) == 3
+    assert len(keys) == 1
+
+
+async def test_an_agent_killed_before_the_answer_asks_with_the_same_key(site: Site) -> None:
+    site.control_plane.troubles["register"].extend(["lose"] * 50)
+    await site.install()
+    agent = site.agent()
+    await agent.start()
+    await eventually(lambda: site.control_plane.registrations, "a registration arrives")
+    await agent.stop(signal.SIGKILL)
+    site.control_plane.troubles["register"].clear()
+    await agent.start()
+    await eventually(site.is_ready, "the resource is Ready")
+    assert len({spki(csr.public_key_of(r.csr)) for r in site.control_plane.registrations}) == 1
+
+
+async def test_a_refused_token_is_said_and_another_one_helps(site: Site) -> None:
+    await site.install(token="abt_demo.never.made")
+    await site.agent().start()
+    await eventually(lambda: refused(site), "the condition Registered tells of the refusal")
+    assert any(e["reason"] == "RegistrationRefused" for e in await events_about_the_cluster(site))
+    assert len(site.control_plane.registrations) == 1
+    await site.install()
+    await eventually(site.is_ready, "the resource is Ready")
+
+
+async def refused(site: Site) -> bool:
+    return await site.condition("Registered") == ("False", "RegistrationRefused")
+
+
+async def test_a_control_plane_without_the_pinned_root_gets_nothing(site: Site) -> None:
+    await site.install(ca_pin=WRONG_PIN)
+    await site.agent().start()
+
+    async def untrusted() -> bool:
+        return await site.condition("Registered") == ("False", "ControlPlaneUntrusted")
+
+    await eventually(untrusted, "the condition Registered tells of the wrong root")
+    assert set(await secret(site, "arcbridge-agent-identity")) == {"pending.key"}
+    assert not site.control_plane.streams

@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.contract.states import ExtensionPhase
+from shared.rpc.codec import inventory_checksum
+from shared.rpc.v1 import relay_pb2 as pb
+from tests.fakes.control_plane import FakeControlPlane
+from tests.integration.agent_link.conftest import NAME, AgentProcess, Site, eventually, open_site
+from tests.integration.agent_link.desired import greeting
+
+TRACE = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"
+
+
+def phases(site: Site) -> list[ExtensionPhase]:
+    events = sorted(site.control_plane.events.values(), key=lambda e: e.sequence)
+    return [event.phase for event in events]
+
+
+def is_reported_ready(site: Site, revision: int = 1) -> bool:
+    return any(
+        event.phase is ExtensionPhase.READY and event.revision == revision
+        for event in site.control_plane.events.values()
+    )
+
+
+async def text_of_the_greeting(site: Site) -> str:
+    maps = await site.kube.resource("v1", "ConfigMap")
+    text: str = (await site.kube.get(maps, "greeting", "default"))["data"]["text"]
+    return text
+
+
+async def change_spec(site: Site, spec: dict[str, Any]) -> None:
+    clusters = await site.kube.resource("arcbridge.io/v1", "ArcBridgeCluster")
+    await site.kube.patch(clusters, NAME, None, {"spec": spec})
+
+
+@pytest.fixture
+async def joined(site: Site) -> Site:
+    """A site whose agent is Ready."""
+    await site.install()
+    await site.agent().start()
+    await eventually(site.is_ready, "the resource is Ready")
+    return site
+
+
+async def test_a_wake_up_brings_an_extension_to_ready_in_one_trace(joined: Site) -> None:
+    plane = joined.control_plane
+    plane.extensions = (greeting(traceparent=TRACE),)
+    [stream] = plane.open_streams()
+    for _ in range(5):
+        stream.outgoing.put_nowait(
+            pb.RelayMessage(desired_changed=pb.DesiredChanged(), traceparent=TRACE)
+        )
+    await eventually(lambda: is_reported_ready(joined), "the extension is reported Ready")
+    assert phases(joined)[0] is ExtensionPhase.APPLYING
+    assert await text_of_the_greeting(joined) == "hello"
+    traces = {e.traceparent.split("-")[1] for e in plane.events.values() if e.traceparent}
+    assert traces == {TRACE.split("-")[1]}
+
+    async def shown() -> bool:
+        status = await joined.status()
+        return (
+            status.get("extensionsReady") == "1/1"
+            and status["desiredDigest"] == plane.document(stream.cluster_id).digest
+        )
+
+    await eventually(shown, "the resource shows the extension")
+    await eventually(lambda: stream.heartbeats[-1].extensions_ready == 1, "heartbeats count it")
+
+
+async def test_a_lost_answer_to_a_report_is_followed_by_the_same_events(joined: Site) -> None:
+    plane = joined.control_plane
+    plane.troubles["status"].extend(["lose", "503"])
+    plane.extensions = (greeting(),)
+    plane.open_streams()[0].outgoing.put_nowait(
+        pb.RelayMessage(desired_changed=pb.DesiredChanged())
+    )
+    await eventually(lambda: is_reported_ready(joined), "the extension is reported Ready")
+    first, second = plane.batches[0], plane.batches[1]
+    assert first.events[0] == second.events[0]
+    sequences = sorted(event.sequence for event in plane.events.values())
+    assert sequences == list(range(1, len(sequences) + 1))
+
+
+async def test_a_stale_epoch_makes_the_agent_take_a_new_session(joined: Site) -> None:
+    plane = joined.control_plane
+    [stream] = plane.open_streams()
+    plane.epochs[stream.cluster_id] += 5
+    plane.extensions = (greeting(),)
+    stream.outgoing.put_nowait(pb.RelayMessage(desired_changed=pb.DesiredChanged()))
+    await eventually(lambda: is_reported_ready(joined), "the extension is reported Ready")
+    assert plane.batches[-1].session_epoch == plane.epochs[stream.cluster_id] == 7
+
+
+async def test_a_drained_stream_comes_back_within_its_spread(joined: Site) -> None:
+    plane = joined.control_plane
+    [stream] = plane.open_streams()
+    stream.outgoing.put_nowait(pb.RelayMessage(drain=pb.Drain(spread_seconds=1)))
+    await eventually(lambda: len(plane.streams) == 2, "the agent reconnects", seconds=4)
+    assert await joined.condition("Connected") == ("True", "ClusterConnected")
+
+
+async def test_an_agent_killed_and_restarted_is_the_same_cluster(joined: Site) -> None:
+    plane = joined.control_plane
+    plane.extensions = (greeting(),)
+    [agent] = joined.agents
+    await agent.stop(signal.SIGKILL)
+    began = time.monotonic()
+    await agent.start()
+    await eventually(lambda: is_reported_ready(joined), "the extension is reported Ready")
+    assert len(plane.registrations) == 1
+    first, second = plane.streams
+    assert first.cluster_id == second.cluster_id
+    assert first.serial == second.serial
+    assert second.hello.last_session_epoch == 1
+    assert time.monotonic() - began < 15
+
+
+async def test_a_lost_journal_heals_by_reporting_anew(joined: Site) -> None:
+    plane = joined.control_plane
+    plane.extensions = (greeting(),)
+    plane.open_streams()[0].outgoing.put_nowait(
+        pb.RelayMessage(desired_changed=pb.DesiredChanged())
+    )
+    await eventually(lambda: is_reported_ready(joined), "the extension is reported Ready")
+    [agent] = joined.agents
+    await agent.stop(signal.SIGKILL)
+    plane.events.clear()
+    await asyncio.to_thread(shutil.rmtree, Path(agent.environment["ARCBRIDGE_AGENT_STATE_DIR"]))
+    await agent.start()
+    await eventually(lambda: is_reported_ready(joined), "the state is reported again")
+    assert plane.batches[-1].session_epoch == 2
+
+
+async def test_the_agent_works_on_through_an_outage_and_a_restart(tmp_path: Path) -> None:
+    plane = FakeControlPlane(tmp_path / "ca")
+    async with open_site(tmp_path, plane) as site:
+        plane.extensions = (greeting(),)
+        async with plane.running():
+            await site.install()
+            agent = site.agent()
+            await agent.start()
+            await eventually(lambda: is_reported_ready(site), "the extension is reported Ready")
+            ports = plane.ports()
+        # Nothing answers any more: neither the API nor the relay.
+        await eventually(lambda: is_disconnected(site), "the resource says Connected=False")
+        await agent.stop(signal.SIGKILL)
+        before = len(agent.logged("extension reported"))
+        await agent.start()
+        await eventually(
+            lambda: len(agent.logged("extension reported")) > before, "the engine has looked"
+        )
+        maps = await site.kube.resource("v1", "ConfigMap")
+        await site.kube.delete(maps, "greeting", "default")
+        # Drift mode `warn` reports what is missing: the engine works with the document it holds.
+        await eventually(lambda: drift_waits(agent), "the drift waits in the journal", seconds=30)
+        plane.events.clear()
+        async with plane.running(*ports):
+            await eventually(
+                lambda: any(e.drift for e in plane.events.values()),
+                "what happened meanwhile is reported",
+                seconds=30,
+            )
+            await eventually(site.is_ready, "the resource is Ready again")
+        assert len(plane.registrations) == 1
+
+
+async def is_disconnected(site: Site) -> bool:
+    return await site.condition("Connected") == ("False", "ControlPlaneUnreachable")
+
+
+async def drift_waits(agent: AgentProcess) -> bool:
+    return await agent.metric("arcbridge_agent_extensions", 'state="drifted"') == 1
+
+
+async def test_not_now_is_told_and_holds_the_engine(joined: Site) -> None:
+    plane = joined.control_plane
+    until = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
+    await change_spec(joined, {"notNow": {"until": until.isoformat(), "reason": "holidays"}})
+    await eventually(
+        lambda: plane.batches and plane.batches[-1].not_now_until == until,
+        "the control plane is told",
+    )
+    plane.extensions = (greeting(),)
+    plane.open_streams()[0].outgoing.put_nowait(
+        pb.RelayMessage(desired_changed=pb.DesiredChanged())
+    )
+
+    async def held() -> bool:
+        return await joined.condition("Ready") == ("False", "NotNow")
+
+    await eventually(held, "the resource says NotNow")
+    maps = await joined.kube.resource("v1", "ConfigMap")
+    names = [i["metadata"]["name"] for i in (await joined.kube.list(maps, "default")).items]
+    assert "greeting" not in names
+    await change_spec(joined, {"notNow": None})
+    await eventually(lambda: is_reported_ready(joined), "the engine goes on")
+    await eventually(lambda: plane.batches[-1].not_now_until is None, "it is taken back")
+
+
+async def test_the_inventory_comes_whole_and_then_in_differences(joined: Site) -> None:
+    [stream] = joined.control_plane.open_streams()
+    stream.outgoing.put_nowait(pb.RelayMessage(inventory_resync=pb.InventoryResync()))
+    await eventually(lambda: any(c.last for c in fulls(stream.inventory)), "the whole arrives")
+    objects = [item for chunk in fulls(stream.inventory) for item in chunk.objects]
+    whole = fulls(stream.inventory)[-1].checksum
+    assert inventory_checksum(objects) == whole
+    assert {o.name for o in objects if o.kind == "Node"}
+    namespaces = await joined.kube.resource("v1", "Namespace")
+    await joined.kube.create(
+        namespaces, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
+    )
+    [delta] = await eventually(
+        lambda: [m for m in stream.inventory if isinstance(m, pb.InventoryDelta)],
+        "a difference arrives",
+    )
+    assert delta.base_checksum == whole
+    assert [(o.kind, o.name) for o in delta.added] == [("Namespace", "shop")]
+
+
+def fulls(messages: list[Any]) -> list[pb.InventoryFull]:
+    return [m for m in messages if isinstance(m, pb.InventoryFull)]
