@@ -97,10 +97,16 @@ class Tools:
         return finished.stdout
 
 
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the tools keep what they learn of the cluster: asking anew takes them a second."""
+    return tmp_path_factory.mktemp("homes")
+
+
 @pytest.fixture
-def tools(kubeconfig: Path, tmp_path: Path) -> Tools:
+def tools(kubeconfig: Path, homes: Path) -> Tools:
     """helm and kubectl."""
-    return Tools(kubeconfig, tmp_path / "home")
+    return Tools(kubeconfig, homes)
 
 
 @pytest.fixture
@@ -173,12 +179,12 @@ StartEngine = Callable[..., Any]
 
 
 @pytest.fixture
-def settings(kubeconfig: Path, tmp_path: Path) -> ReconcileSettings:
+def settings(kubeconfig: Path, homes: Path) -> ReconcileSettings:
     """Settings with short waits and a state namespace of this test's own."""
     return ReconcileSettings(
         helm=BIN / "helm",
         kubectl=BIN / "kubectl",
-        work_dir=tmp_path / "work",
+        work_dir=homes / "work",
         state_namespace=f"s-{secrets.token_hex(4)}",
         kubeconfig=kubeconfig,
         retry_base_seconds=0.2,

@@ -22,7 +22,7 @@ from tests.integration.agent.reconcile.sources import (
     overlay,
 )
 
-KILLS = int(os.environ.get("ARCBRIDGE_TEST_KILLS", "6"))
+KILLS = int(os.environ.get("ARCBRIDGE_TEST_KILLS", "4"))
 MODULE = "tests.integration.agent.reconcile.engine_process"
 
 
