@@ -2,13 +2,41 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from typing import Any, Final
 
+from dev.kube.pod_defaults import quality_of_service
 from dev.kube.schema import Json
 
 _FIRST_NODE_PORT: Final = 30000
 _NODE_PORTS: Final = 2768
+
+
+#: What the server answers with before any controller has looked at the object.
+_INITIAL_STATUS: Final[dict[str, Json]] = {
+    "CronJob": {},
+    "DaemonSet": {
+        "currentNumberScheduled": 0, "desiredNumberScheduled": 0, "numberMisscheduled": 0,
+        "numberReady": 0,
+    },
+    "Deployment": {},
+    "HorizontalPodAutoscaler": {"currentMetrics": None, "desiredReplicas": 0},
+    "Ingress": {"loadBalancer": {}},
+    "Job": {},
+    "Namespace": {"phase": "Active"},
+    "PersistentVolume": {"phase": "Pending"},
+    "PersistentVolumeClaim": {"phase": "Pending"},
+    "Pod": {"phase": "Pending"},
+    "PodDisruptionBudget": {
+        "currentHealthy": 0, "desiredHealthy": 0, "disruptionsAllowed": 0, "expectedPods": 0,
+    },
+    "ReplicaSet": {"replicas": 0},
+    "ReplicationController": {"replicas": 0},
+    "ResourceQuota": {},
+    "Service": {"loadBalancer": {}},
+    "StatefulSet": {"availableReplicas": 0, "replicas": 0},
+}  # fmt: skip
 
 
 def on_create(kind: str, obj: Json) -> None:
@@ -17,6 +45,10 @@ def on_create(kind: str, obj: Json) -> None:
         _service(obj, {})
     elif kind == "Job":
         _job(obj)
+    if kind in _INITIAL_STATUS:
+        obj["status"] = copy.deepcopy(_INITIAL_STATUS[kind])
+    if kind == "Pod":
+        obj["status"]["qosClass"] = quality_of_service(obj["spec"])
 
 
 def on_update(kind: str, old: Json, new: Json) -> None:
@@ -36,6 +68,8 @@ def _service(obj: Json, old: Json) -> None:
     if not spec.get("clusterIP"):
         spec["clusterIP"] = old.get("clusterIP") or address("10.96", seed)
     spec["clusterIPs"] = [spec["clusterIP"]]
+    spec.setdefault("ipFamilies", old.get("ipFamilies") or ["IPv4"])
+    spec.setdefault("ipFamilyPolicy", old.get("ipFamilyPolicy") or "SingleStack")
     ports = spec.get("ports") or ()
     if spec.get("type") in {"NodePort", "LoadBalancer"}:
         before = {_port_key(port): port.get("nodePort") for port in old.get("ports") or ()}
@@ -71,10 +105,11 @@ def _job(obj: Json) -> None:
         return
     uid, name = obj["metadata"]["uid"], obj["metadata"]["name"]
     spec["selector"] = {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}
-    labels = spec["template"].setdefault("metadata", {}).setdefault("labels", {})
-    labels.update({
+    marks = {
         "batch.kubernetes.io/controller-uid": uid,
         "batch.kubernetes.io/job-name": name,
         "controller-uid": uid,
         "job-name": name,
-    })  # fmt: skip
+    }
+    for metadata in (obj["metadata"], spec["template"].setdefault("metadata", {})):
+        metadata["labels"] = {**(metadata.get("labels") or {}), **marks}

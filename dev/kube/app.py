@@ -13,7 +13,7 @@ from dev.kube import changing, discovery, openapi, reading, scaling, special
 from dev.kube.cluster import Cluster
 from dev.kube.errors import StatusError, method_not_allowed, no_such_path, unauthorized
 from dev.kube.http import JSON_TYPE, Receive, Request, Response, Send, failure, read_request
-from dev.kube.target import Target, locate, split
+from dev.kube.target import NoSuchGroupError, Target, locate, split
 from dev.kube.watching import serve_watch
 
 log = logging.getLogger(__name__)
@@ -37,6 +37,8 @@ class App:
             await self._serve(scope, receive, send)
         except StatusError as error:
             await failure(error).send(send)
+        except NoSuchGroupError:
+            await Response(b"404 page not found\n", 404, "text/plain; charset=utf-8").send(send)
         except Exception:
             # The last line of defence: a fault in one request must not end the connection silently.
             log.exception("request failed", extra={"path": scope["path"]})

@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 
 from dev.kube import merge_keys
+from dev.kube.quantity import FORMAT
 from dev.kube.schema import MAP, SET, Node
 
 _SCALARS = {
@@ -66,6 +67,9 @@ def _field(model: str, name: str, declared: str, description: str | None) -> Nod
         _mark_list(node, model, name)
     elif f"{model}.{name}" in merge_keys.ATOMIC_MAPS:
         node.atomic = True
+    elif name in merge_keys.QUANTITIES:
+        leaf = node.values or node
+        leaf.format = FORMAT if leaf.type == "string" else leaf.format
     return node
 
 

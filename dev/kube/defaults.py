@@ -9,7 +9,7 @@ import base64
 from collections.abc import Callable
 from typing import Final
 
-from dev.kube.pod_defaults import default_pod_spec
+from dev.kube.pod_defaults import default_pod_requests, default_pod_spec
 from dev.kube.schema import Json
 
 
@@ -107,9 +107,10 @@ def _cron_job(obj: Json) -> None:
     spec.setdefault("suspend", False)
     spec.setdefault("successfulJobsHistoryLimit", 3)
     spec.setdefault("failedJobsHistoryLimit", 1)
-    inner = (spec.get("jobTemplate") or {}).get("spec")
-    if isinstance(inner, dict):
-        _template(inner)
+    template = spec.get("jobTemplate")
+    if isinstance(template, dict) and isinstance(template.get("spec"), dict):
+        template.setdefault("metadata", {})
+        _template(template["spec"])
 
 
 def _pod(obj: Json) -> None:
@@ -119,8 +120,7 @@ def _pod(obj: Json) -> None:
     obj["spec"].setdefault("priority", 0)
     account = obj["spec"].setdefault("serviceAccountName", "default")
     obj["spec"].setdefault("serviceAccount", account)
-    obj.setdefault("status", {}).setdefault("phase", "Pending")
-    obj["status"].setdefault("qosClass", "BestEffort")
+    default_pod_requests(obj["spec"])
 
 
 def _service(obj: Json) -> None:
@@ -134,8 +134,6 @@ def _service(obj: Json) -> None:
     if kind == "ExternalName":
         return
     spec.setdefault("internalTrafficPolicy", "Cluster")
-    spec.setdefault("ipFamilies", ["IPv4"])
-    spec.setdefault("ipFamilyPolicy", "SingleStack")
     if kind in {"NodePort", "LoadBalancer"}:
         spec.setdefault("externalTrafficPolicy", "Cluster")
     if kind == "LoadBalancer":
@@ -156,12 +154,10 @@ def _namespace(obj: Json) -> None:
     labels = obj["metadata"].setdefault("labels", {})
     if obj["metadata"].get("name"):
         labels["kubernetes.io/metadata.name"] = obj["metadata"]["name"]
-    obj.setdefault("status", {}).setdefault("phase", "Active")
 
 
 def _volume_claim(obj: Json) -> None:
     obj.setdefault("spec", {}).setdefault("volumeMode", "Filesystem")
-    obj.setdefault("status", {}).setdefault("phase", "Pending")
 
 
 def _volume(obj: Json) -> None:

@@ -64,16 +64,16 @@ def delete(
 
 def _check(resource: Resource, record: Record, options: DeleteOptions) -> None:
     metadata = record.obj["metadata"]
-    for word, wanted, have in (
-        ("UID", options.uid, metadata["uid"]),
-        ("ResourceVersion", options.version, metadata["resourceVersion"]),
+    for word, wanted, have, happened in (
+        ("UID", options.uid, metadata["uid"], "deleted and then recreated"),
+        ("ResourceVersion", options.version, metadata["resourceVersion"], "modified"),
     ):
         if wanted and wanted != have:
             why = (
-                f"Precondition failed: {word} in precondition: {wanted}, "
-                f"{word} in object meta: {have}"
+                f"the {word} in the precondition ({wanted}) does not match the {word} in record "
+                f"({have}). The object might have been {happened}"
             )
-            raise errors.conflict(resource.plural, resource.group, metadata["name"], why)
+            raise errors.conflict(resource.kind, resource.group, metadata["name"], why)
 
 
 def delete_record(

@@ -44,7 +44,7 @@ class StatusError(Exception):
             "reason": self.reason,
             "code": self.code,
         }
-        if self.details:
+        if self.details is not None:
             status["details"] = self.details
         return status
 
@@ -67,7 +67,8 @@ def not_found(plural: str, group: str, name: str) -> StatusError:
 
 def no_such_path() -> StatusError:
     """404 for a path that no resource serves."""
-    return StatusError(404, "NotFound", "the server could not find the requested resource")
+    message = "the server could not find the requested resource"
+    return StatusError(404, "NotFound", message, {})
 
 
 def already_exists(plural: str, group: str, name: str) -> StatusError:
@@ -112,7 +113,7 @@ def unauthorized() -> StatusError:
 def method_not_allowed(message: str = "") -> StatusError:
     """405."""
     text = message or "the server does not allow this method on the requested resource"
-    return StatusError(405, "MethodNotAllowed", text)
+    return StatusError(405, "MethodNotAllowed", text, {})
 
 
 def unsupported_media_type(given: str, accepted: Sequence[str]) -> StatusError:

@@ -9,6 +9,7 @@ from typing import Any
 from dev.kube import rules, validation
 from dev.kube.defaults import apply_builtin_defaults
 from dev.kube.errors import StatusError, bad_request, invalid
+from dev.kube.quantity import with_canonical_quantities
 from dev.kube.resources import Resource
 from dev.kube.schema import Json, Node
 
@@ -50,8 +51,8 @@ def decode(resource: Resource, obj: Any, how: How) -> Json:
     if resource.custom:
         obj["metadata"] = validation.drop_nulls(node.fields["metadata"], obj["metadata"])
         return copy.deepcopy(obj)
-    dropped = validation.drop_nulls(node, obj)
-    return dropped if isinstance(dropped, dict) else {}
+    cleaned = with_canonical_quantities(node, validation.drop_nulls(node, obj))
+    return cleaned if isinstance(cleaned, dict) else {}
 
 
 def _check_kind(resource: Resource, obj: Json) -> None:
@@ -74,9 +75,17 @@ def _check_types(resource: Resource, node: Node, obj: Json) -> None:
     for path, wanted, value in validation.wrong_types(node, checked):
         raise bad_request(
             f'{resource.kind} in version "{resource.version}" cannot be handled as a '
-            f"{resource.kind}: json: cannot unmarshal {validation.type_name(value)} into Go struct "
-            f"field {resource.kind}.{path} of type {wanted}"
+            f"{resource.kind}: json: cannot unmarshal {_json_type(value)} into Go struct "
+            f"field {resource.kind}.{path} of type {_GO_TYPES.get(wanted, wanted)}"
         )
+
+
+_GO_TYPES = {"integer": "int32", "boolean": "bool", "number": "float64"}
+
+
+def _json_type(value: Any) -> str:
+    found = validation.type_name(value)
+    return {"integer": "number", "boolean": "bool"}.get(found, found)
 
 
 def _report_unknown(resource: Resource, unknown: list[str], how: How) -> None:
@@ -117,6 +126,13 @@ def validate(resource: Resource, obj: Json, old: Json | None) -> None:
         seen = {item["field"] for item in causes}
         more = rules.object_problems(resource.kind, obj, old)
         causes += [item for item in more if item["field"] not in seen]
+        # What is missing inside an absent object is said; that it is absent goes without saying.
+        named = [item["field"] for item in causes]
+        causes = [
+            item
+            for item in causes
+            if not any(other.startswith(item["field"] + ".") for other in named)
+        ]
     if causes:
         raise invalid(resource.kind, resource.group, name, causes)
 

@@ -32,8 +32,11 @@ _ALWAYS_THERE: Final[frozenset[Path]] = frozenset(
     tuple(f"f:{name}" for name in path.split("."))
     for path in (
         "spec", "status", "spec.strategy", "spec.updateStrategy", "spec.template",
-        "spec.template.metadata", "spec.template.spec", "spec.jobTemplate",
-        "spec.jobTemplate.spec", "spec.jobTemplate.spec.template", "status.loadBalancer",
+        "spec.template.metadata", "spec.template.spec", "spec.template.spec.containers",
+        "spec.containers", "spec.resources", "spec.scaleTargetRef", "spec.jobTemplate",
+        "spec.jobTemplate.metadata", "spec.jobTemplate.spec", "spec.jobTemplate.spec.template",
+        "spec.jobTemplate.spec.template.metadata", "spec.jobTemplate.spec.template.spec",
+        "spec.jobTemplate.spec.template.spec.containers", "status.loadBalancer",
     )
 )  # fmt: skip
 

@@ -79,7 +79,7 @@ ATOMIC_OBJECTS: Final = frozenset({
     "V1LabelSelector", "V1ObjectReference", "V1LocalObjectReference", "V1SecretReference",
     "V1SecretKeySelector", "V1ConfigMapKeySelector", "V1ObjectFieldSelector", "V1FileKeySelector",
     "V1ResourceFieldSelector", "V1TypedLocalObjectReference", "V1OwnerReference",
-    "V1CrossVersionObjectReference", "V2CrossVersionObjectReference", "V1NodeSelector",
+    "V1CrossVersionObjectReference", "V1NodeSelector",
     "V1NodeSelectorTerm", "V1TopologySelectorTerm", "V1ScopeSelector", "RbacV1Subject",
     "V1RoleRef", "V1ScopedResourceSelectorRequirement", "V1EndpointAddress", "CoreV1EndpointPort",
     "DiscoveryV1EndpointPort", "V1ParamKind", "V1ParamRef", "V1MatchResources",
@@ -96,6 +96,13 @@ ATOMIC_MAPS: Final = frozenset({
 #: Fields typed "object" by the client library that are really an integer or a string.
 INT_OR_STRING: Final = frozenset({
     "port", "targetPort", "maxSurge", "maxUnavailable", "minAvailable",
+})  # fmt: skip
+
+#: Members that are quantities, which the client library types as strings.
+QUANTITIES: Final = frozenset({
+    "allocatable", "averageValue", "capacity", "currentAverageValue", "default", "defaultRequest",
+    "divisor", "hard", "limits", "max", "maxLimitRequestRatio", "min", "overhead", "requests",
+    "sizeLimit", "used",
 })  # fmt: skip
 
 #: Defaults that complete the keys of an associative list.

@@ -28,6 +28,30 @@ def default_pod_spec(spec: Json) -> None:
         _volume(volume)
 
 
+def default_pod_requests(spec: Json) -> None:
+    """A pod asks for its limits where it asks for nothing: pods only, not templates."""
+    for group in ("initContainers", "containers"):
+        for container in spec.get(group) or ():
+            resources = container.get("resources") or {}
+            if resources.get("limits"):
+                asked = resources.get("requests") or {}
+                resources["requests"] = {**resources["limits"], **asked}
+
+
+def quality_of_service(spec: Json) -> str:
+    """Guaranteed, Burstable or BestEffort."""
+    containers = [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
+    resources = [container.get("resources") or {} for container in containers]
+    if not any(item.get("limits") or item.get("requests") for item in resources):
+        return "BestEffort"
+    needed = {"cpu", "memory"}
+    fixed = all(
+        needed <= (item.get("limits") or {}).keys() and item.get("requests") == item["limits"]
+        for item in resources
+    )
+    return "Guaranteed" if fixed else "Burstable"
+
+
 def pull_policy(image: str) -> str:
     """`Always` for images without a tag or tagged latest, as the real server decides."""
     if "@" in image:
@@ -52,9 +76,6 @@ def _container(container: Json) -> None:
         reference = (variable.get("valueFrom") or {}).get("fieldRef")
         if reference:
             reference.setdefault("apiVersion", "v1")
-    requests = container["resources"]
-    if requests.get("limits"):
-        container["resources"]["requests"] = {**requests["limits"], **requests.get("requests", {})}
 
 
 def _probe(probe: Json) -> None:

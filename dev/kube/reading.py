@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
 from typing import Any
 
 from dev.kube import errors, tables
@@ -64,16 +63,11 @@ def matchers(request: Request, resource: Resource) -> list[Matcher]:
     labels = parse_labels(request.query.get("labelSelector", ""))
     if labels is not None:
         found.append(labels)
-    fields = parse_fields(request.query.get("fieldSelector", ""), _allowed(resource))
+    fields = parse_fields(request.query.get("fieldSelector", ""), resource.selectable)
     if fields is not None:
         served = resource.api_version == resource.storage_version
         found.append(fields if served else lambda obj: fields(to_served(resource, obj)))
     return found
-
-
-def _allowed(resource: Resource) -> Callable[[str], bool]:
-    known = {"metadata.name", "metadata.namespace"} | resource.selectable
-    return lambda name: name in known
 
 
 def list_objects(cluster: Cluster, request: Request, target: Target) -> Response:

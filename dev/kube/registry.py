@@ -26,6 +26,10 @@ class Registry:
         """The resource at `/apis/GROUP/VERSION/PLURAL`."""
         return self._by_path.get((group, version, plural))
 
+    def serves(self, group: str, version: str) -> bool:
+        """Is there any resource at this group and version?"""
+        return any(known[:2] == (group, version) for known in self._by_path)
+
     def of_storage(self, key: StorageKey) -> Resource | None:
         """The resource at the version its objects are stored in."""
         return self._by_storage.get(key)

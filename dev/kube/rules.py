@@ -17,7 +17,6 @@ from dev.kube.schema import Json, Node
 from dev.kube.selectors import selects
 
 _LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
-_SERVICE_LABEL: Final = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _LABEL_VALUE: Final = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
 _QUALIFIED: Final = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
@@ -30,11 +29,6 @@ _LABEL_TEXT: Final = (
     "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and "
     "must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used "
     "for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
-)
-_SERVICE_TEXT: Final = (
-    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an "
-    "alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', "
-    "regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')"
 )
 _LABEL_VALUE_TEXT: Final = (
     "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or "
@@ -51,10 +45,8 @@ def name_problems(kind: str, name: str) -> list[Cause]:
         return [errors.required(path, "name or generateName is required")]
     if kind in _FREE_NAMES:
         return _path_segment(name, path)
-    if kind == "Namespace":
+    if kind in {"Namespace", "Service"}:
         return _matches(_LABEL, name, path, _LABEL_TEXT, 63)
-    if kind == "Service":
-        return _matches(_SERVICE_LABEL, name, path, _SERVICE_TEXT, 63)
     return _matches(_SUBDOMAIN, name, path, _SUBDOMAIN_TEXT, 253)
 
 

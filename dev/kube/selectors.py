@@ -10,6 +10,7 @@ from dev.kube.errors import bad_request
 from dev.kube.schema import Json
 
 Matcher = Callable[[Json], bool]
+_ALWAYS = frozenset({"metadata.name", "metadata.namespace"})
 
 _REQUIREMENT = re.compile(
     r"\s*(?:"
@@ -97,8 +98,11 @@ def _expression(item: Json, labels: dict[str, str]) -> bool:
             return key not in labels
 
 
-def parse_fields(text: str, allowed: Callable[[str], bool]) -> Matcher | None:
-    """A test on field values for `metadata.name=a,status.phase!=Running`."""
+def parse_fields(text: str, allowed: frozenset[str]) -> Matcher | None:
+    """A test on field values for `metadata.name=a,status.phase!=Running`.
+
+    `allowed` are the fields the kind knows beyond its name and namespace.
+    """
     if not text.strip():
         return None
     wanted: list[tuple[list[str], str, bool]] = []
@@ -106,8 +110,13 @@ def parse_fields(text: str, allowed: Callable[[str], bool]) -> Matcher | None:
         found = re.fullmatch(r"\s*([^=!]+?)\s*(==|=|!=)\s*(.*?)\s*", part)
         if found is None:
             raise bad_request(f"invalid selector: '{part}'; can't understand '{part}'")
-        if not allowed(found[1]):
-            raise bad_request(f"field label not supported: {found[1]}")
+        if found[1] not in _ALWAYS and found[1] not in allowed:
+            raise bad_request(
+                f"field label not supported: {found[1]}"
+                if allowed
+                else f'"{found[1]}" is not a known field selector: only "metadata.name", '
+                '"metadata.namespace"'
+            )
         wanted.append((found[1].split("."), found[3], found[2] != "!="))
     return lambda obj: all(
         (field_text(obj, path) == value) is equal for path, value, equal in wanted

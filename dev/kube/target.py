@@ -12,6 +12,10 @@ from dev.kube.resources import Resource
 _NAMESPACE_SUBRESOURCES: Final = frozenset({"status", "finalize"})
 
 
+class NoSuchGroupError(Exception):
+    """No resource is served at this group and version: the path does not exist at all."""
+
+
 @dataclass(frozen=True)
 class Target:
     """What a request is about. Without a name it is the collection."""
@@ -36,6 +40,8 @@ def locate(registry: Registry, path: str) -> Target:
         namespace, rest = rest[1], rest[2:]
     if not 1 <= len(rest) <= 3:
         raise no_such_path()
+    if not registry.serves(group, version):
+        raise NoSuchGroupError
     resource = registry.find(group, version, rest[0])
     if resource is None or (namespace and not resource.namespaced):
         raise no_such_path()

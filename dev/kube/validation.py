@@ -9,7 +9,7 @@ import copy
 import re
 from typing import Any
 
-from dev.kube import errors
+from dev.kube import errors, quantity
 from dev.kube.errors import Cause
 from dev.kube.schema import Json, Node
 
@@ -40,6 +40,8 @@ def _has_type(node: Node, value: Any) -> bool:
         return isinstance(value, (int, str)) and not isinstance(value, bool)
     if not node.type:
         return True
+    if node.format == quantity.FORMAT and node.raw is None:
+        return isinstance(value, (str, int, float)) and not isinstance(value, bool)
     if isinstance(value, bool):
         return node.type == "boolean"
     if node.type == "integer" and isinstance(value, float):

@@ -74,8 +74,7 @@ def _check_namespace(resource: Resource, namespace: str, metadata: Json) -> None
     given = metadata.setdefault("namespace", namespace)
     if given != namespace:
         raise errors.bad_request(
-            f"the namespace of the provided object does not match the namespace sent on the "
-            f"request ({given} != {namespace})"
+            "the namespace of the provided object does not match the namespace sent on the request"
         )
 
 

@@ -73,9 +73,17 @@ def _status(cluster: Cluster, job: Json, pods: list[Record]) -> Json:
         if not status[name]:
             del status[name]
     conditions = old.get("conditions")
-    for name in ("completionTime",):
-        if name in old:
-            status[name] = old[name]
+    if "completionTime" in old:
+        status["completionTime"] = old["completionTime"]
+    if spec.get("suspend"):
+        del status["startTime"]
+        conditions = with_condition(
+            conditions, "Suspended", "True", "JobSuspended", "Job suspended", now
+        )
+    elif condition(old, "Suspended"):
+        conditions = with_condition(
+            conditions, "Suspended", "False", "JobResumed", "Job resumed", now
+        )
     if done >= spec.get("completions", 1) and not condition(old, "Complete"):
         text = "Reached expected number of succeeded pods"
         for kind in ("SuccessCriteriaMet", "Complete"):

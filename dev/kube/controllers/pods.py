@@ -53,14 +53,18 @@ def _stop(cluster: Cluster, key: ObjectKey, record: Record) -> None:
 
 
 def _schedule(cluster: Cluster, record: Record) -> None:
+    wanted = record.obj["spec"].get("nodeSelector") or {}
     nodes = [
         node.key[1]
         for node in cluster.store.bucket(NODES).after(None, None)
-        if not (node.obj.get("spec") or {}).get("unschedulable") and is_true(node.obj, "Ready")
+        if not (node.obj.get("spec") or {}).get("unschedulable")
+        and is_true(node.obj, "Ready")
+        and wanted.items() <= (node.obj["metadata"].get("labels") or {}).items()
     ]
     status = dict(record.obj["status"])
     if not nodes or record.obj["spec"].get("schedulingGates"):
-        text = "0/0 nodes are available: no nodes available to schedule pods"
+        known = len(cluster.store.bucket(NODES).records)
+        text = f"0/{known} nodes are available: none is ready and matches the pod's node selector"
         status["conditions"] = with_condition(
             status.get("conditions"), "PodScheduled", "False", "Unschedulable", text, cluster.now()
         )

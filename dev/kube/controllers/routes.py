@@ -63,11 +63,18 @@ def route(cluster: Cluster, change: Change) -> Iterator[Task]:
         yield _BY_OWNER_KIND[owner["kind"]], owner_key(obj, owner)
     if storage == common.PODS:
         yield from _around_pod(cluster, change)
-    elif storage == common.NODES and change.type != "MODIFIED":
-        for daemon_set in cluster.store.bucket(common.DAEMON_SETS).records:
-            yield reconcile_daemon_set, daemon_set
+    elif storage == common.NODES:
+        yield from _around_node(cluster)
     if change.type == DELETED:
         yield from _after_deletion(cluster, change)
+
+
+def _around_node(cluster: Cluster) -> Iterator[Task]:
+    for daemon_set in cluster.store.bucket(common.DAEMON_SETS).records:
+        yield reconcile_daemon_set, daemon_set
+    for key, pod in cluster.store.bucket(common.PODS).records.items():
+        if not pod.obj["spec"].get("nodeName"):
+            yield reconcile_pod, key
 
 
 def _around_pod(cluster: Cluster, change: Change) -> Iterator[Task]:

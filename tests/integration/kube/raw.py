@@ -22,6 +22,8 @@ def _context(kubeconfig: Path, scratch: Path) -> tuple[str, ssl.SSLContext, dict
     context = ssl.create_default_context()
     if cluster.get("insecure-skip-tls-verify"):
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    elif "certificate-authority" in cluster:
+        context.load_verify_locations(kubeconfig.parent / cluster["certificate-authority"])
     else:
         authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
         context.load_verify_locations(cadata=authority)
