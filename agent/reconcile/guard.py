@@ -48,6 +48,8 @@ class Guard:
         )
         self._found: Found = {}
         self._unready_since: float | None = None
+        self._must_repeat = False
+        """The health has to be told even if it is what it was: whoever told it may be gone."""
         self._next_check = surroundings.clock.monotonic()
         self._next_correction = 0.0
         self._last_correction: float | None = None
@@ -58,6 +60,13 @@ class Guard:
     def has_drifted(self) -> bool:
         """The last check found differences."""
         return bool(self._found)
+
+    def resume(self) -> None:
+        """Go on with a release whose health was told before, perhaps by an agent that is gone."""
+        record = self._reporter.record
+        if record.phase is ExtensionPhase.READY:
+            self._released_as = record.reason
+        self._must_repeat = True
 
     async def report_ready(
         self, desired: DesiredExtension, reason: ReasonCode, seconds: StepSeconds | None = None
@@ -97,17 +106,19 @@ class Guard:
         was_ready = self._reporter.record.phase is ExtensionPhase.READY
         if health.is_ready:
             self._unready_since = None
-            if not was_ready:
+            if not was_ready or self._must_repeat:
+                self._must_repeat = False
                 await self.report_ready(desired, self._released_as)
                 self._s.changed()
             return None
-        if not was_ready:
+        if not was_ready and not self._must_repeat:
             return None
         now = self._s.clock.monotonic()
         self._unready_since = self._unready_since or now
         left = self._unready_since + self._s.settings.health_grace_seconds - now
         if left > 0 and not health.has_failed:
             return left
+        self._must_repeat = False
         message = await explain(self._s.kube, health, self._observed.live)
         await self.report_unhealthy(desired, ReasonCode.HEALTH_CHECK_FAILED, message)
         self._s.changed()

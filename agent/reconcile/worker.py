@@ -166,8 +166,7 @@ class Worker:
         if _is_verdict(reporter.record, intent.desired):
             await self._repeat_verdict(intent, reporter)
             return None
-        record = reporter.record
-        if not (record.is_for(intent.desired) and _was_released(record)):
+        if not _is_released(reporter.record, intent.desired):
             await self._await_dependencies(intent, reporter, intent.desired.spec)
         applied = await self._deploy(intent, reporter, intent.desired.spec)
         if applied is None:
@@ -303,6 +302,10 @@ class Worker:
             self._s.owned.follow(resource)
         guard = Guard(self._s, reporter, self._observed, applied)
         self._guard = guard
+        if action is Action.NONE and _is_released(reporter.record, intent.desired):
+            # It was ready, or was told not to be, before: the guard sees to what changed since.
+            guard.resume()
+            return guard
         with span("extension.ready"):
             await self._until_ready(intent, spec.readiness.timeout)
         seconds = StepSeconds(
@@ -448,8 +451,10 @@ def _is_verdict(record: ExtensionRecord, desired: DesiredExtension) -> bool:
     )
 
 
-def _was_released(record: ExtensionRecord) -> bool:
-    return record.phase is ExtensionPhase.READY or record.reason in _HEALTH_REASONS
+def _is_released(record: ExtensionRecord, desired: DesiredExtension) -> bool:
+    """True when this very release was applied, and its health told, before."""
+    told = record.phase is ExtensionPhase.READY or record.reason in _HEALTH_REASONS
+    return told and record.is_for(desired)
 
 
 def _success(action: Action, record: ExtensionRecord, desired: DesiredExtension) -> ReasonCode:

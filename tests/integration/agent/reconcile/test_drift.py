@@ -182,3 +182,20 @@ async def test_the_interval_reports_even_when_nothing_happens(
         await running.until(clean)
         running.events.clear()
         await running.until(clean, seconds=5)
+
+
+async def test_what_was_deleted_while_the_agent_was_down_is_told_at_once(
+    start_engine: StartEngine, tools: Tools, namespace: str
+) -> None:
+    release = web(namespace)
+    async with start_engine() as running:
+        running.submit(release.present())
+        await running.until(clean)
+    tools.kubectl("delete", "service", "web", "-n", namespace)
+    async with start_engine(health_grace_seconds=0.5) as running:
+        running.submit(release.present())
+        event = await running.until(drifted, seconds=10)
+        assert event.drift is not None
+        assert [d.kind.value for d in event.drift.differences] == ["missing"]
+        lost = await running.failed("web", seconds=10)
+        assert f"Service {namespace}/web" in lost.message
