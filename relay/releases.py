@@ -55,3 +55,6 @@ class Releases:
             except ArcBridgeError as error:
                 log.warning("sessions not released", sessions=len(batch), code=error.code)
                 return
+            except BaseException:  # cancelled in the middle: the last flush takes them
+                self._ended = batch | self._ended
+                raise

@@ -139,6 +139,9 @@ class RelayServer:
             finally:
                 await self._drain(server)
                 await ended(tasks)
+                await self._releases.flush()
+                await self._flusher.flush()
+                log.info("relay ended", relay=settings.name)
 
     def _service(self) -> RelayService:
         hall = Hall(
@@ -213,7 +216,5 @@ class RelayServer:
         for stream in left:
             stream.end(Ending.DRAINED)
         await server.stop(CLOSING_SECONDS)
-        await self._releases.flush()
-        await self._flusher.flush()
         seconds = round(time.monotonic() - began, 3)
         log.info("relay drained", seconds=seconds, cut_off=len(left))

@@ -113,6 +113,9 @@ class Link:
         self.instance = instance
         self.welcome: pb.Welcome | None = None
         self._sequence = 0
+        # gRPC ends the whole call when one read is cancelled; so one task reads, and never is.
+        self._arrived: asyncio.Queue[pb.RelayMessage | Exception] = asyncio.Queue()
+        self._pump = asyncio.create_task(self._read_all())
 
     async def say(self, message: pb.AgentMessage) -> None:
         async with asyncio.timeout(WAIT):
@@ -125,11 +128,21 @@ class Link:
     async def read(self) -> pb.RelayMessage:
         """The next message. Raises AioRpcError when the relay ended the call with an error."""
         async with asyncio.timeout(WAIT):
-            message = await self.call.read()
-        if message is grpc.aio.EOF:
-            code = await self.call.code()
-            raise StreamEndedError(code)
-        return message
+            found = await self._arrived.get()
+        if isinstance(found, Exception):
+            self._arrived.put_nowait(found)
+            raise found
+        return found
+
+    async def _read_all(self) -> None:
+        try:
+            while (message := await self.call.read()) is not grpc.aio.EOF:
+                self._arrived.put_nowait(message)
+            self._arrived.put_nowait(StreamEndedError(await self.call.code()))
+        except grpc.aio.AioRpcError as error:
+            self._arrived.put_nowait(error)
+        except asyncio.CancelledError:
+            self._arrived.put_nowait(StreamEndedError(grpc.StatusCode.CANCELLED))
 
     async def heard(self, body: str) -> pb.RelayMessage:
         """The next message of a kind; others are passed over."""

@@ -311,7 +311,10 @@ class TestLimits:
         self, relay: RelayServer, enrolled: Enrol
     ) -> None:
         bad, good = await enrolled(), await enrolled()
-        async with dialled(bad, relay.port), dialled(good, relay.port) as other:
+        async with channel(bad, relay.port) as connection, dialled(good, relay.port) as other:
+            call = rpc.AgentRelayStub(connection).Connect()
+            await call.write(pb.AgentMessage(hello=pb.Hello(instance_id="a")))
+            await call.read()
             stream = relay.registry.get(bad.key)
             assert stream is not None
             async with asyncio.timeout(8):
