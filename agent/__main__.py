@@ -34,6 +34,10 @@ def main() -> int:
     except AgentError as error:
         log.error("agent cannot go on", error=str(error))  # noqa: TRY400 - the text says it all
         return EXIT_FAILED
+    except Exception:
+        # The process's supervisor: whatever it is, it must be in the log; the next start heals.
+        log.exception("agent failed")
+        return EXIT_FAILED
     finally:
         flush()
     return 0

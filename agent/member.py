@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from agent.clock import Clock
 from agent.cluster.announce import Announcer
@@ -23,7 +24,7 @@ from agent.credentials.identity import Identity
 from agent.credentials.secret import IdentitySecret
 from agent.enrol.keeper import IdentityKeeper
 from agent.enrol.registrar import Registrar
-from agent.errors import AgentError
+from agent.errors import AgentError, KubeError, KubeForbidden, KubeNotFound
 from agent.facts import cluster_facts
 from agent.inventory.collector import Collector
 from agent.inventory.outbox import InventoryOutbox
@@ -36,11 +37,15 @@ from agent.reconcile.seam import EventDraft, ReconcileGate, Reconciler, StatusSi
 from agent.settings import AgentProcessSettings
 from agent.story import Story
 from shared.contract.desired import DesiredDocument
+from shared.contract.status import Condition
+from shared.contract.status import ConditionType as Kind
 from shared.telemetry.logs import get_logger
 
 log = get_logger(__name__)
 
 TICK_SECONDS = 5.0
+RETRY_SECONDS = 3.0
+T = TypeVar("T")
 NewReconciler = Callable[[StatusSink], Reconciler]
 
 
@@ -67,7 +72,9 @@ class Member:
         announcer = Announcer(
             self.kube, self.resource.name, self.resource.uid, self.settings.instance, self.clock
         )
-        self._board = ConditionBoard(self.clock.now, lambda *_: self._writer.change())
+        self._board = ConditionBoard(self.clock.now, self._condition_changed)
+        # Those that are about this process's own stream are stated anew.
+        self._board.restore(self.resource.conditions, but=(Kind.CONNECTED, Kind.READY))
         self._story = Story(self._board, announcer, self.metrics, self.clock)
         self._writer = StatusWriter(
             self.kube, self.resource.name, self.clock, self._facts, self._heartbeat_seconds
@@ -113,6 +120,10 @@ class Member:
         self._story.extension_reported(draft)
         self._writer.change()
 
+    def _condition_changed(self, condition: Condition, moved: bool) -> None:
+        self._story.condition_changed(condition, moved)
+        self._writer.change()
+
     async def _connect(self) -> None:
         await self._registered.wait()
         identity = self._identities.current
@@ -138,13 +149,22 @@ class Member:
         await self._connection.run()
 
     async def _agent_facts(self) -> AgentFacts:
-        facts = await cluster_facts(self.kube)
+        facts = await self._retried(lambda: cluster_facts(self.kube))
         return AgentFacts(
             agent_version=facts.agent_version,
             kubernetes_version=facts.kubernetes_version,
             distribution=facts.distribution,
             instance_id=str(uuid.uuid4()),
         )
+
+    async def _retried(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask the API server until it answers."""
+        while True:
+            try:
+                return await ask()
+            except KubeError as error:
+                log.warning("cluster unreachable", error=str(error))
+                await self.clock.sleep(RETRY_SECONDS)
 
     async def _identity_in_use(self, identity: Identity) -> None:
         document = self.journal.document
@@ -171,20 +191,22 @@ class Member:
         self._writer.change()
 
     async def _follow_resource(self) -> None:
-        clusters = await self.kube.resource(API_VERSION, KIND)
+        clusters = await self._retried(lambda: self.kube.resource(API_VERSION, KIND))
         watch = self.kube.watch(clusters, field_selector=f"metadata.name={self.resource.name}")
-        async for news in watch:
-            match news:
-                case Changed(type=ChangeType.DELETED):
-                    raise ResourceReplaced("the ArcBridgeCluster was deleted")
-                case Changed(object=obj):
-                    self._resource_seen(obj)
-                case Listed(items=items):
-                    mine = [i for i in items if i["metadata"]["name"] == self.resource.name]
-                    if not mine:
-                        raise ResourceReplaced("the ArcBridgeCluster was deleted")
-                    self._board.restore((mine[0].get("status") or {}).get("conditions") or ())
-                    self._resource_seen(mine[0])
+        try:
+            async for news in watch:
+                self._news_of_resource(news)
+        except (KubeNotFound, KubeForbidden) as error:
+            raise ResourceReplaced("the ArcBridgeCluster cannot be read any more") from error
+
+    def _news_of_resource(self, news: Listed | Changed) -> None:
+        match news:
+            case Changed(type=ChangeType.DELETED) | Listed(items=()):
+                raise ResourceReplaced("the ArcBridgeCluster was deleted")
+            case Changed(object=obj):
+                self._resource_seen(obj)
+            case Listed(items=(obj, *_)):
+                self._resource_seen(obj)
 
     def _resource_seen(self, obj: dict[str, object]) -> None:
         try:

@@ -19,8 +19,8 @@ from agent.metrics import AgentMetrics
 from agent.reconcile.seam import EventDraft, ExtensionTally
 from shared.contract.limits import CLOCK_SKEW_ALLOWED
 from shared.contract.reasons import ReasonCode, Severity
-from shared.contract.states import ExtensionPhase
-from shared.contract.status import ConditionType
+from shared.contract.states import ConditionStatus, ExtensionPhase
+from shared.contract.status import Condition, ConditionType
 
 EXPIRING_FRACTION = 0.25
 """A certificate with less than this of its life left should have been renewed long ago."""
@@ -60,7 +60,6 @@ class Story:
     def spec_invalid(self, message: str) -> None:
         """The resource cannot be used; what was in force before stays in force."""
         self.board.set(ConditionType.READY, False, ReasonCode.CLUSTER_INVALID, message)
-        self.announcer.tell(EventType.WARNING, ReasonCode.CLUSTER_INVALID.value, message)
 
     def identity_in_use(self, identity: Identity) -> None:
         """There is a certificate."""
@@ -77,8 +76,22 @@ class Story:
         """There is no certificate that counts, and why."""
         kind = ConditionType.CERTIFICATE_VALID if current else ConditionType.REGISTERED
         self.board.set(kind, False, reason, message)
-        self.announcer.tell(EventType.WARNING, reason.value, message)
         self._judge()
+
+    def condition_changed(self, condition: Condition, moved: bool) -> None:
+        """Tell of a condition as an Event: good news when it is new, bad news in any case.
+
+        Ready only sums up what the other conditions have told already, but for a bad spec.
+        """
+        good = condition.status is ConditionStatus.TRUE
+        if (good and not moved) or (
+            condition.type is ConditionType.READY
+            and condition.reason is not ReasonCode.CLUSTER_INVALID
+        ):
+            return
+        kind = EventType.NORMAL if good else EventType.WARNING
+        message = condition.message or condition.reason.summary
+        self.announcer.tell(kind, condition.reason.value, message)
 
     def certificate_seen(self, identity: Identity) -> None:
         """Judge the certificate by the time."""

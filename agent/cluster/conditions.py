@@ -29,14 +29,17 @@ class ConditionBoard:
         self._conditions: dict[ConditionType, Condition] = {}
         self.observed_generation = 0
 
-    def restore(self, stored: Iterable[dict[str, Any]]) -> None:
+    def restore(
+        self, stored: Iterable[dict[str, Any]], *, but: tuple[ConditionType, ...] = ()
+    ) -> None:
         """Take over what the status holds, so that transition times outlive a restart."""
         for item in stored:
             try:
                 condition = Condition.model_validate(item)
             except ValidationError:
                 continue  # of a later release, or another writer; it is written anew when due
-            self._conditions.setdefault(condition.type, condition)
+            if condition.type not in but:
+                self._conditions[condition.type] = condition
 
     def set(
         self, kind: ConditionType, status: bool | None, reason: ReasonCode, message: str = ""

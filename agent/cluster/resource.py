@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, JsonValue, ValidationError
 
 from agent.errors import AgentError
 from agent.reconcile.seam import NotNow, ReconcileGate
@@ -76,6 +76,8 @@ class ClusterResource(WireModel):
     uid: str
     generation: int
     spec: ClusterSpec
+    conditions: tuple[dict[str, JsonValue], ...] = ()
+    """As the status holds them."""
 
     @classmethod
     def read(cls, obj: dict[str, Any]) -> ClusterResource:
@@ -92,4 +94,5 @@ class ClusterResource(WireModel):
             uid=metadata.get("uid", ""),
             generation=metadata.get("generation", 0),
             spec=spec,
+            conditions=tuple((obj.get("status") or {}).get("conditions") or ()),
         )

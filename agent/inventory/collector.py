@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent.clock import Clock
-from agent.errors import KubeForbidden, KubeNotFound
+from agent.errors import KubeError, KubeForbidden, KubeNotFound
 from agent.inventory.describe import KINDS, Described, InventoryKind
 from agent.inventory.snapshot import Key, Snapshot, newest_releases, take
 from agent.kube.client import KubeClient
@@ -22,6 +22,7 @@ from shared.telemetry.logs import get_logger
 log = get_logger(__name__)
 
 ASK_AGAIN_SECONDS = 600.0
+RETRY_SECONDS = 5.0
 
 
 @dataclass
@@ -67,7 +68,10 @@ class Collector:
                 log.info("inventory goes without a kind", kind=kind.name, reason=str(error))
                 self._objects[kind.name] = {}
                 self.changed.set()
-            await self.clock.sleep(ASK_AGAIN_SECONDS)
+                await self.clock.sleep(ASK_AGAIN_SECONDS)
+            except KubeError as error:
+                log.warning("cluster unreachable", error=str(error))
+                await self.clock.sleep(RETRY_SECONDS)
 
     async def _watch(self, kind: InventoryKind) -> None:
         kube = self.reconciler_kube if kind.as_reconciler else self.kube

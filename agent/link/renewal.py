@@ -18,6 +18,7 @@ from agent.clock import Clock
 from agent.credentials.identity import Identity
 from agent.credentials.keys import certificate_request, new_key
 from agent.credentials.trust import UntrustedControlPlane
+from agent.errors import KubeError
 from agent.link.channel import relay_stub
 from agent.link.endings import ended_by
 from shared.rpc.v1 import relay_pb2 as pb
@@ -66,30 +67,35 @@ class Renewer:
         key = new_key()
         failures = 0
         while self.identity() is identity:
-            if (renewed := await self._ask(identity, key)) is not None:
-                await self.adopt(renewed)
-                log.info("certificate renewed", not_after=renewed.not_after.isoformat())
+            if await self._attempt(identity, key):
                 return
             failures += 1
             # A short life leaves little time for trying: then the tries come closer together.
             delay = self.backoff.delay(failures, self.random)
             await self.clock.sleep(min(delay, max(1.0, _life_seconds(identity) / 20)))
 
-    async def _ask(self, identity: Identity, key: str) -> Identity | None:
+    async def _attempt(self, identity: Identity, key: str) -> bool:
+        try:
+            renewed = await self._ask(identity, key)
+            await self.adopt(renewed)
+        except grpc.aio.AioRpcError as error:
+            self.on_failure(ended_by(error).detail)
+            return False
+        except (UntrustedControlPlane, KubeError) as error:
+            self.on_failure(str(error))
+            return False
+        log.info("certificate renewed", not_after=renewed.not_after.isoformat())
+        return True
+
+    async def _ask(self, identity: Identity, key: str) -> Identity:
         request = pb.RenewCertificateRequest(
             csr=certificate_request(key, identity.registration.cluster_name)
         )
-        try:
-            async with relay_stub(identity, self.address()) as stub:
-                answer = await stub.RenewCertificate(request, timeout=RENEW_SECONDS)
-            return await asyncio.to_thread(
-                identity.renewed, key, answer.certificate_chain, answer.ca_bundle
-            )
-        except grpc.aio.AioRpcError as error:
-            self.on_failure(ended_by(error).detail)
-        except UntrustedControlPlane as error:
-            self.on_failure(str(error))
-        return None
+        async with relay_stub(identity, self.address()) as stub:
+            answer = await stub.RenewCertificate(request, timeout=RENEW_SECONDS)
+        return await asyncio.to_thread(
+            identity.renewed, key, answer.certificate_chain, answer.ca_bundle
+        )
 
 
 def _life_seconds(identity: Identity) -> float:

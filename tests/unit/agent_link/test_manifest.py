@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.cluster.resource import ClusterResource, ClusterSpec
@@ -60,6 +60,7 @@ def test_an_external_agent_gets_no_deployment() -> None:
     assert "NetworkPolicy" not in found
 
 
+@settings(deadline=None, max_examples=30)
 @given(st.text(), st.dictionaries(st.text(min_size=1), st.text()))
 def test_no_value_can_break_out_of_its_place(token: str, labels: dict[str, str]) -> None:
     asked = install(token=token, labels=labels)
