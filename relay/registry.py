@@ -49,17 +49,25 @@ class Registry:
                 del self._expected[key]
                 self._newest_seen.pop(key, None)
 
-    @contextmanager
-    def holding(self, stream: Stream) -> Iterator[None]:
-        """The stream is the cluster's for the length of the block, unless a newer one comes."""
-        self._put(stream)
-        try:
-            yield
-        finally:
-            if self._streams.get(stream.key) is stream:
-                del self._streams[stream.key]
-                if not self._streams:
-                    self.empty.set()
+    def add(self, stream: Stream) -> None:
+        """The stream is the cluster's, unless a newer one is or comes; the older one ends."""
+        before = self._streams.get(stream.key)
+        if before is not None and before.epoch > stream.epoch:
+            stream.end(_older(stream, before))
+            return
+        if before is not None:
+            before.end(_older(before, stream))
+        self._streams[stream.key] = stream
+        self.empty.clear()
+        if self._newest_seen.get(stream.key, 0) > stream.epoch:
+            stream.end(Ending.SUPERSEDED)
+
+    def remove(self, stream: Stream) -> None:
+        """The stream has ended; one that took its place stays."""
+        if self._streams.get(stream.key) is stream:
+            del self._streams[stream.key]
+            if not self._streams:
+                self.empty.set()
 
     def superseded(self, key: ClusterKey, epoch: int) -> None:
         """The cluster's newest epoch is this one: what is older ends. From Postgres only."""
@@ -84,19 +92,8 @@ class Registry:
             return {key: stream.epoch for key, stream in self._streams.items()}
         return {key: stream.epoch if (stream := self._streams.get(key)) else 0 for key in keys}
 
-    def _put(self, stream: Stream) -> None:
-        before = self._streams.get(stream.key)
-        if before is not None and before.epoch > stream.epoch:
-            stream.end(self._kind(stream, before))
-            return
-        if before is not None:
-            before.end(self._kind(before, stream))
-        self._streams[stream.key] = stream
-        self.empty.clear()
-        if self._newest_seen.get(stream.key, 0) > stream.epoch:
-            stream.end(Ending.SUPERSEDED)
 
-    @staticmethod
-    def _kind(older: Stream, newer: Stream) -> Ending:
-        same = older.instance_id == newer.instance_id
-        return Ending.REPLACED if same else Ending.SUPERSEDED
+def _older(older: Stream, newer: Stream) -> Ending:
+    """How a stream ends that another one follows here."""
+    same = older.instance_id == newer.instance_id
+    return Ending.REPLACED if same else Ending.SUPERSEDED

@@ -125,8 +125,7 @@ class RelayService(rpc.AgentRelayServicer):
                 not_after=peer.not_after,
                 send_seconds=self._settings.send_seconds,
             )
-            holding = self._registry.holding(stream)
-            holding.__enter__()
+            self._registry.add(stream)
         began = time.monotonic()
         ending = Ending.FAILED
         try:
@@ -138,7 +137,7 @@ class RelayService(rpc.AgentRelayServicer):
             ending = stream.ending or Ending.LEFT
             raise
         finally:
-            holding.__exit__(None, None, None)
+            self._registry.remove(stream)
             self._releases.add(stream)
             self._log_end(stream, ending, time.monotonic() - began)
             await stream.close(last_word(ending))
