@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from relay.settings import RelaySettings
 from shared.identity.issuer import CertificateIssuer
 from shared.services.control_plane import now, open_issuer, open_redis
+from shared.services.passwordless import HostIdentity, postgres_password
 from shared.services.rate_limit import RateLimiter
 from shared.store.database import Database, Limits
 
@@ -37,10 +38,14 @@ class Resources:
     async def open(cls, settings: RelaySettings) -> AsyncIterator[Resources]:
         """The resources for the length of the block."""
         async with AsyncExitStack() as stack:
-            redis = open_redis(settings.redis_url)
+            identity = await stack.enter_async_context(HostIdentity.open())
+            redis = open_redis(settings.redis_url, identity)
             stack.push_async_callback(redis.aclose)
             database = Database.open(
-                settings.postgres_url, limits=Limits(max_connections=8), name="arcbridge-relay"
+                settings.postgres_url,
+                password=postgres_password(settings.postgres_url, identity),
+                limits=Limits(max_connections=8),
+                name="arcbridge-relay",
             )
             yield cls(
                 db=await stack.enter_async_context(database),

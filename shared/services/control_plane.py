@@ -15,12 +15,21 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from shared.contract.states import Role
 from shared.identity.issuer import CertificateIssuer
 from shared.identity.jwks import KeySets
 from shared.identity.oidc import OidcPolicy, TokenVerifier
 from shared.services.key_fetching import KeyFetcher
+from shared.services.passwordless import (
+    HostIdentity,
+    postgres_password,
+    redis_credentials,
+    without_user,
+)
 from shared.services.rate_limit import RateLimiter
 from shared.settings import Settings, SettingsError
 from shared.store.database import Database
@@ -51,12 +60,18 @@ class ControlPlane:
     async def open(cls, settings: Settings) -> AsyncIterator[ControlPlane]:
         """The control plane for the length of the block."""
         async with AsyncExitStack() as stack:
-            redis = open_redis(settings.redis_url)
+            identity = await stack.enter_async_context(HostIdentity.open())
+            redis = open_redis(settings.redis_url, identity)
             stack.push_async_callback(redis.aclose)
             fetcher = await stack.enter_async_context(KeyFetcher.open())
             yield cls(
                 settings=settings,
-                db=await stack.enter_async_context(Database.open(settings.postgres_url)),
+                db=await stack.enter_async_context(
+                    Database.open(
+                        settings.postgres_url,
+                        password=postgres_password(settings.postgres_url, identity),
+                    )
+                ),
                 redis=redis,
                 clock=now,
                 issuer=open_issuer(
@@ -76,13 +91,21 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def open_redis(url: str) -> Redis:
-    """A client whose every call ends within seconds; connects on first use."""
+def open_redis(url: str, identity: HostIdentity | None = None) -> Redis:
+    """A client whose every call ends within seconds; connects on first use.
+
+    A URL with a user and no password is served with tokens of `identity`.
+    """
+    credentials = redis_credentials(url, identity) if identity else None
     return Redis.from_url(
-        url,
+        without_user(url) if credentials else url,
+        credential_provider=credentials,
         socket_timeout=REDIS_SECONDS,
         socket_connect_timeout=REDIS_SECONDS,
         health_check_interval=30,
+        # Once more, for a connection that the server closed while it was idle (a token that ended).
+        retry=Retry(NoBackoff(), 1),
+        retry_on_error=[RedisConnectionError],
         client_name="arcbridge",
     )
 
