@@ -261,5 +261,8 @@ def _reassemble(live: Json, merged: Json, entries: list[Json]) -> Json:
     """Put identity back on a merged object."""
     old = live.get("metadata", {})
     kept = {key: old[key] for key in _META if key in old and key != "managedFields"}
-    metadata = {**kept, **merged.get("metadata", {}), "managedFields": entries}
+    metadata = {**kept, **merged.get("metadata", {})}
+    if entries:
+        # An empty list means "forget who owns what" to whoever sends the object back.
+        metadata["managedFields"] = entries
     return {**merged, "metadata": metadata}

@@ -137,22 +137,28 @@ def merge(node: Node, old: Any, new: Any) -> Any:
 
 
 def _merge_items(node: Node, old: list[Any], new: list[Any]) -> list[Any]:
-    """Items of both lists; shared items stand in the order of `new`, the rest keep their place."""
+    """Items of both lists: those of `new` in its order, the others at their old place between."""
     before, after = dict(_items(node, old)), dict(_items(node, new))
-    shared = [element for element in after if element in before]
+    left, right = list(before), list(after)
+    shared = [element for element in right if element in before]
     result: list[Any] = []
-    pending = list(after)
-    for element, item in before.items():
-        if element not in after:
-            result.append(item)
-            continue
-        wanted = shared.pop(0)
-        while pending:
-            taken = pending.pop(0)
-            result.append(_merge_item(node, before, after, taken))
-            if taken == wanted:
-                break
-    result.extend(_merge_item(node, before, after, element) for element in pending)
+    taken: set[str] = set()
+    at_left = at_right = 0
+    while at_left < len(left) or at_right < len(right):
+        element = left[at_left] if at_left < len(left) else None
+        if element is not None and element not in after:
+            result.append(before[element])
+            at_left += 1
+        elif element is not None and (element in taken or (shared and shared[0] != element)):
+            # It stands where `new` has it.
+            at_left += 1
+        else:
+            element = right[at_right]
+            result.append(_merge_item(node, before, after, element))
+            taken.add(element)
+            at_right += 1
+            if shared and shared[0] == element:
+                shared.pop(0)
     return result
 
 
