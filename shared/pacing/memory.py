@@ -22,6 +22,10 @@ class MemoryTokens:
 
     async def fill(self, bucket: Bucket) -> None:
         """See TokenSource."""
+        self.fill_now(bucket)
+
+    def fill_now(self, bucket: Bucket) -> None:
+        """`fill` without a loop."""
         self._levels.setdefault(bucket.key, gcra.full(bucket.rate, self._clock()))
 
     def take_now(self, buckets: Sequence[Bucket], wanted: int) -> Grant:
