@@ -188,7 +188,7 @@ def _header_parameters(endpoint: Endpoint) -> list[Schema]:
         words = "The ETag of what was read, or *."
         headers.append(_header("If-Match", words, tag, required=required))
     if endpoint.sends_etag and endpoint.method == "GET":
-        headers.append(_header("If-None-Match", "The ETag of what is known.", tag))
+        headers.append(_header("If-None-Match", "The ETag of what is known.", {"type": "string"}))
     return headers
 
 

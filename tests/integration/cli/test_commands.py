@@ -1,0 +1,285 @@
+"""The command line against a running control plane, as an operator uses it."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import httpx
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from arcbridge.cli.exits import Exit
+from arcbridge.cli.main import app
+from tests.joined_cluster import JoinedCluster, join
+from tests.running import RunningControlPlane
+
+Cli = Callable[..., Result]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "config" / "config.yaml"
+
+
+@pytest.fixture
+def cli(running: RunningControlPlane, home: Path) -> Cli:
+    """Runs a command; `person` is who it is run as, None for whoever is logged in."""
+
+    def run(*arguments: str, person: str | None = "admin@demo", stdin: str = "") -> Result:
+        environ: dict[str, str | None] = {
+            "ARCBRIDGE_CONFIG": str(home),
+            "ARCBRIDGE_SERVER": running.url,
+            "ARCBRIDGE_TOKEN": running.tokens[person] if person else None,
+            "COLUMNS": "400",
+        }
+        return CliRunner().invoke(app, list(arguments), env=environ, input=stdin)
+
+    return run
+
+
+@pytest.fixture
+def http(running: RunningControlPlane) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=running.url, timeout=30, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def cluster(running: RunningControlPlane) -> JoinedCluster:
+    with httpx.Client(base_url=running.url, timeout=30, trust_env=False) as client:
+        return join(client, running.bearer("admin@demo"), "eu-1", env="prod")
+
+
+def ok(result: Result) -> Result:
+    assert result.exit_code == Exit.OK, f"{result.output}\n{result.exception!r}"
+    return result
+
+
+def data(result: Result) -> Any:
+    return json.loads(ok(result).stdout)
+
+
+def overlay(folder: Path, name: str, replicas: int = 1) -> Path:
+    """An extension's file beside its overlay."""
+    files = folder / "overlay"
+    files.mkdir(parents=True, exist_ok=True)
+    (files / "kustomization.yaml").write_text("resources: [map.yaml]\n")
+    (files / "map.yaml").write_text(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\n"
+        f'data: {{replicas: "{replicas}"}}\n'
+    )
+    file = folder / f"{name}.yaml"
+    manifest = {
+        "apiVersion": "arcbridge.io/v1",
+        "kind": "Extension",
+        "metadata": {"name": name},
+        "spec": {
+            "placement": {"matchLabels": {"env": "prod"}},
+            "namespace": name,
+            "source": {"kustomize": {"path": "overlay"}},
+            # The cluster never connects here: it is waited for, and a person is asked first.
+            "rollout": {
+                "stages": [{"name": "all", "approval": "required"}],
+                "offline": {"after": "1h"},
+            },
+        },
+    }
+    file.write_text(yaml.safe_dump(manifest))
+    return file
+
+
+def test_connect_prints_the_manifest_alone_on_standard_output(cli: Cli) -> None:
+    result = ok(cli("cluster", "connect", "eu-7", "-l", "env=test", "--external-agent"))
+    documents = [each for each in yaml.safe_load_all(result.stdout) if each]
+    kinds = {each["kind"] for each in documents}
+    assert {"Namespace", "CustomResourceDefinition", "Secret"} <= kinds
+    assert "Deployment" not in kinds
+    assert "works once" in result.stderr
+    tokens = data(cli("token", "list", "-o", "json"))
+    assert any(token.get("clusterName") == "eu-7" for token in tokens)
+
+
+def test_a_token_is_revoked_by_its_id(cli: Cli) -> None:
+    ok(cli("cluster", "connect", "eu-8"))
+    token = data(cli("-o", "json", "token", "list"))[0]
+    ok(cli("token", "revoke", token["id"]))
+    revoked = [
+        each for each in data(cli("token", "list", "-o", "json")) if each["id"] == token["id"]
+    ]
+    assert "revokedAt" in revoked[0]
+
+
+def test_clusters_are_listed_as_table_json_and_yaml(cli: Cli, cluster: JoinedCluster) -> None:
+    table = ok(cli("cluster", "list"))
+    assert re.search(r"eu-1 +Pending", table.stdout)
+    (found,) = data(cli("cluster", "list", "-o", "json", "--labels", "env=prod"))
+    assert found["id"] == cluster.cluster_id
+    assert yaml.safe_load(ok(cli("cluster", "list", "-o", "yaml")).stdout)[0]["name"] == "eu-1"
+    assert data(cli("cluster", "list", "-o", "json", "--labels", "env=nowhere")) == []
+
+
+def test_a_label_is_set_and_removed(cli: Cli, cluster: JoinedCluster) -> None:
+    labels = data(cli("cluster", "label", "eu-1", "ring=canary", "-o", "json"))["labels"]
+    assert labels == {"env": "prod", "ring": "canary"}
+    labels = data(cli("cluster", "label", "eu-1", "ring-", "-o", "json"))["labels"]
+    assert labels == {"env": "prod"}
+
+
+def test_applying_packs_publishes_and_finds_nothing_new_the_second_time(
+    cli: Cli, cluster: JoinedCluster, tmp_path: Path
+) -> None:
+    file = overlay(tmp_path, "settings")
+    (plan,) = data(cli("plan", "-f", str(file), "-o", "json"))
+    assert (plan["revision"], plan["unchanged"]) == (1, False)
+    assert data(cli("extension", "list", "-o", "json")) == []
+    (first,) = data(cli("apply", "-f", str(file), "--reason", "first", "-o", "json"))
+    assert first["created"]
+    (again,) = data(cli("apply", "-f", "-", "-o", "json", stdin=packed_text(cli, "settings")))
+    assert not again["created"]
+    overlay(tmp_path, "settings", replicas=2)
+    (second,) = data(cli("apply", "-f", str(tmp_path), "-o", "json"))
+    assert second["revision"] == 2
+    history = data(cli("extension", "history", "settings", "-o", "json"))
+    assert [each["number"] for each in history] == [2, 1]
+    assert history[1]["reason"] == "first"
+    rollout = data(cli("rollout", "get", "settings", "-o", "json"))
+    assert rollout["id"] == second["rolloutId"]
+    paused = data(cli("rollout", "pause", "settings", "--reason", "lunch", "-o", "json"))
+    assert paused["state"] == "Paused"
+    assert cli("rollout", "approve", "settings").exit_code == Exit.CONFLICT
+    data(cli("rollout", "resume", "settings", "-o", "json"))
+    slow = cli("rollout", "watch", "settings", "--give-up-after", "0.2", "--interval", "0.1")
+    assert slow.exit_code == Exit.UNAVAILABLE
+    data(cli("rollout", "cancel", "settings", "-o", "json"))
+    ended = cli("rollout", "watch", "settings")
+    assert ended.exit_code == Exit.ROLLOUT_FAILED
+    assert "Cancelled" in ended.stderr
+
+
+def packed_text(cli: Cli, name: str) -> str:
+    """The stored spec as a file of its own: what is applied again is what is there."""
+    spec = data(cli("extension", "get", name, "-o", "json"))["spec"]
+    return yaml.safe_dump({"kind": "Extension", "metadata": {"name": name}, "spec": spec})
+
+
+def test_a_mistake_in_a_file_names_field_and_remedy(cli: Cli, tmp_path: Path) -> None:
+    file = overlay(tmp_path, "wrong")
+    text = file.read_text().replace("placement", "placment")
+    file.write_text(text)
+    result = cli("apply", "-f", str(file))
+    assert result.exit_code == Exit.FAILED
+    assert "spec.placment" in result.stderr
+    assert "did you mean placement?" in result.stderr
+
+
+def test_exit_statuses_tell_scripts_what_happened(cli: Cli, tmp_path: Path) -> None:
+    assert cli("cluster", "get", "nowhere").exit_code == Exit.NOT_FOUND
+    assert cli("token", "list", person="reader@demo").exit_code == Exit.DENIED
+    assert cli("cluster", "list", person=None).exit_code == Exit.DENIED
+    assert cli("token", "revoke", "not-an-id").exit_code == Exit.USAGE
+    assert cli("apply", "-f", str(tmp_path / "missing.yaml")).exit_code == Exit.USAGE
+    assert cli("cluster", "list", "--nonsense").exit_code == Exit.USAGE
+    away = cli("cluster", "list", "--server", "http://127.0.0.1:9", "--timeout", "0.5")
+    assert away.exit_code == Exit.UNAVAILABLE
+
+
+def test_the_audit_trail_is_shown_and_verified(cli: Cli, cluster: JoinedCluster) -> None:
+    assert data(cli("events", "-o", "json", "--limit", "1"))[0]["sequence"] >= 1
+    assert data(cli("events", "--verify", "-o", "json"))["intact"]
+    assert data(cli("cluster", "events", "eu-1", "-o", "json"))
+
+
+def test_status_and_drift_answer(cli: Cli, cluster: JoinedCluster) -> None:
+    assert "clusters" in ok(cli("status")).stdout
+    assert data(cli("drift", "list", "-o", "json")) == []
+
+
+def test_a_deregistered_cluster_is_gone_from_the_list(
+    cli: Cli, http: httpx.Client, running: RunningControlPlane
+) -> None:
+    join(http, running.bearer("admin@demo"), "us-9")
+    ok(cli("cluster", "delete", "us-9", "--reason", "moved"))
+    assert all(each["name"] != "us-9" for each in data(cli("cluster", "list", "-o", "json")))
+
+
+def test_a_program_logs_in_with_its_secret(
+    cli: Cli, home: Path, running: RunningControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = next(each for each in running.directory.seed.clients if each.name == "pipeline")
+    monkeypatch.setenv("ARCBRIDGE_CLIENT_ID", program.id)
+    monkeypatch.setenv("ARCBRIDGE_CLIENT_SECRET", running.directory.credential(program.name))
+    application = running.directory.seed.application
+    login = ("login", "--server", running.url, "--issuer", issuer(running))
+    ok(cli(*login, "--scope", f"{application.uri}/.default", person=None))
+    tokens = home.with_name("tokens.json")
+    assert stat.S_IMODE(tokens.stat().st_mode) == 0o600
+    assert data(cli("extension", "list", "-o", "json", person=None)) is not None
+    assert "secret" not in home.read_text()
+
+
+def test_a_person_logs_in_through_the_browser_and_out_again(
+    cli: Cli, running: RunningControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures: list[BaseException] = []
+
+    def browser(address: str) -> bool:
+        """Fills the form in, as a person would."""
+
+        def sign_in() -> None:
+            try:
+                form = dict(parse_qsl(urlsplit(address).query))
+                form |= {
+                    "username": "operator@demo",
+                    "password": running.directory.credential("operator@demo"),
+                }
+                page = address.partition("?")[0]
+                with httpx.Client(trust_env=False, timeout=10) as http:
+                    answer = http.post(page, data=form)
+                    wrong = answer.headers["location"].replace("state=", "state=x")
+                    assert http.get(wrong).status_code == 404
+                    assert http.get(answer.headers["location"]).status_code == 200
+            except BaseException as error:
+                failures.append(error)
+
+        threading.Thread(target=sign_in, daemon=True).start()
+        return True
+
+    monkeypatch.setattr("webbrowser.open", browser)
+    application = running.directory.seed.application
+    client = next(each for each in running.directory.seed.clients if not each.confidential)
+    result = cli(
+        "login", "--server", running.url, "--issuer", issuer(running),
+        "--client-id", client.id, "--scope", f"openid {application.uri}/{application.scope}",
+        person=None,
+    )  # fmt: skip
+    assert failures == []
+    ok(result)
+    assert data(cli("cluster", "list", "-o", "json", person=None)) is not None
+    ok(cli("logout", person=None))
+    assert cli("cluster", "list", person=None).exit_code == Exit.DENIED
+
+
+def test_a_cached_token_is_never_sent_to_another_server(
+    cli: Cli, running: RunningControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = next(each for each in running.directory.seed.clients if each.name == "pipeline")
+    scope = f"{running.directory.seed.application.uri}/.default"
+    login = ("login", "--server", running.url, "--issuer", issuer(running), "--scope", scope)
+    with monkeypatch.context() as environ:
+        environ.setenv("ARCBRIDGE_CLIENT_ID", program.id)
+        environ.setenv("ARCBRIDGE_CLIENT_SECRET", running.directory.credential(program.name))
+        ok(cli(*login, "--client-id", program.id, person=None))
+    ok(cli("extension", "list", person=None))
+    elsewhere = cli("extension", "list", "--server", "http://127.0.0.1:9", person=None)
+    assert elsewhere.exit_code == Exit.DENIED
+
+
+def issuer(running: RunningControlPlane) -> str:
+    return f"{running.issuer}/{running.directory.tid_of('demo')}/v2.0"
