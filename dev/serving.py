@@ -82,6 +82,7 @@ async def serve(
         access_log=False,
         lifespan="on",
         server_header=False,
+        proxy_headers=False,  # nobody in front of us is believed
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
 

@@ -108,7 +108,7 @@ async def keep_running(state: Path) -> None:
         print("starting …", flush=True)
         async with stack(settings, tell) as running:
             admin = await running.surface("admin")
-            await asyncio.gather(*(running.connect(each, admin) for each in running.clusters))
+            await running.connect_all(admin)
             await announce(running, announced)
             try:
                 await asyncio.Event().wait()

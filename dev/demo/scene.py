@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from dev.demo.record import StepFailedError
+from dev.demo.record import Step, StepFailedError
 from dev.demo.witness import Witness
 from dev.stack.clusters import Cluster
 from dev.stack.stack import Stack
@@ -64,6 +64,25 @@ class Scene:
         rollout: dict[str, Any] = await self.operator.arcbridge_json("rollout", "get", rollout_id)
         return rollout
 
+    async def succeeds(self, step: Step, rollout_id: str, what: str) -> None:
+        """Follow a rollout that is to succeed; says why its targets failed when it does not."""
+        state = (await self.end_of(rollout_id))["state"]
+        if state != "Succeeded":
+            reasons = await self.failures(rollout_id)
+            raise StepFailedError(f"{what} ended as {state}: {reasons}")
+        step.check(True, f"{what} succeeded")
+
+    async def failures(self, rollout_id: str) -> str:
+        """Why targets of a rollout failed, in their agents' words."""
+        path = f"/api/v1/rollouts/{rollout_id}/targets"
+        page = await self.operator.http_get(path)
+        failed = [
+            f"{each['cluster']}: {each['state']} {each.get('reason')} {each['message']}"
+            for each in page["items"]
+            if each["state"] in {"Failed", "TimedOut"}
+        ]
+        return "; ".join(failed) or "no target failed"
+
     async def on_all(
         self, look: Callable[[Cluster], Awaitable[bool]], clusters: Sequence[Cluster] | None = None
     ) -> bool:
@@ -73,7 +92,10 @@ class Scene:
 
     async def deployed_release(self, cluster: Cluster) -> dict[str, Any]:
         """The one helm release of `web`, as `helm list` shows it, pending and failed ones too."""
-        releases = await self.operator.helm_json(cluster, "list", "-a", "-n", WEB_NAMESPACE)
+        releases = await self.operator.helm_json(
+            cluster, "list", "-n", WEB_NAMESPACE,
+            "--deployed", "--failed", "--pending", "--uninstalling",
+        )  # fmt: skip
         if len(releases) != 1:
             raise StepFailedError(f"{cluster.name} has {len(releases)} releases, not one")
         release: dict[str, Any] = releases[0]

@@ -29,7 +29,7 @@ Action = Callable[[Scene, Step], Awaitable[None]]
 
 async def connect_clusters(scene: Scene, step: Step) -> None:
     """Each cluster applies what `arcbridge cluster connect` prints, and its agent registers."""
-    await asyncio.gather(*(scene.stack.connect(each, scene.admin) for each in scene.clusters))
+    await scene.stack.connect_all(scene.admin)
     names = {each.name for each in scene.clusters}
 
     async def connected() -> bool:
@@ -52,11 +52,10 @@ async def connect_clusters(scene: Scene, step: Step) -> None:
 async def publish_first(scene: Scene, step: Step) -> None:
     """A Helm extension, canary first, and a Kustomize extension."""
     web, motd = await scene.publish("web/v1.yaml"), await scene.publish("motd/motd.yaml")
-    web_end, motd_end = await asyncio.gather(
-        scene.end_of(web["rolloutId"]), scene.end_of(motd["rolloutId"])
+    await asyncio.gather(
+        scene.succeeds(step, web["rolloutId"], "the rollout of web (Helm)"),
+        scene.succeeds(step, motd["rolloutId"], "the rollout of motd (Kustomize)"),
     )
-    step.check(web_end["state"] == "Succeeded", "the rollout of web (Helm) succeeded")
-    step.check(motd_end["state"] == "Succeeded", "the rollout of motd (Kustomize) succeeded")
     await check_version(scene, step, 1)
     check_canary_first(scene, step, TAGS[1])
     step.check(
@@ -70,8 +69,7 @@ async def publish_second(scene: Scene, step: Step) -> None:
     """The next version goes to the canary, soaks, and then goes to the rest."""
     published = await scene.publish("web/v2.yaml")
     scene.told_rollout = published["rolloutId"]
-    end = await scene.end_of(published["rolloutId"])
-    step.check(end["state"] == "Succeeded", "the rollout of web version 2 succeeded")
+    await scene.succeeds(step, published["rolloutId"], "the rollout of web version 2")
     await check_version(scene, step, 2)
     check_canary_first(scene, step, TAGS[2])
 
@@ -150,8 +148,7 @@ async def roll_back(scene: Scene, step: Step) -> None:
     result = await scene.operator.arcbridge_json(
         "rollback", WEB, "--to-revision", "1", "--reason", "the demo goes back"
     )
-    end = await scene.end_of(result["rolloutId"])
-    step.check(end["state"] == "Succeeded", "the rollback succeeded")
+    await scene.succeeds(step, result["rolloutId"], "the rollback")
     await check_version(scene, step, 1)
 
 
@@ -173,8 +170,7 @@ async def survive_kills(scene: Scene, step: Step) -> None:
     relay.kill()
     agent.kill()
     scene.say(f"SIGKILL to the relay and to the agent of {victim.name}")
-    end = await scene.end_of(published["rolloutId"])
-    step.check(end["state"] == "Succeeded", "the rollout succeeded all the same")
+    await scene.succeeds(step, published["rolloutId"], "all the same, the rollout")
     step.check(
         (relay.restarts, agent.restarts) == (1, 1), "relay and agent were each started again once"
     )

@@ -32,6 +32,7 @@ def host_of(options: argparse.Namespace) -> Host:
     """The host for the app that `--app` names."""
     for name, value in local_settings(options.directory / "local.settings.json").items():
         os.environ.setdefault(name, value)
+    os.environ.setdefault("FUNCTIONS_WORKER_RUNTIME", "python")
     config = read_host_json(options.directory / "host.json")
     module, _, attribute = options.app.partition(":")
     app = getattr(importlib.import_module(module), attribute or "app")

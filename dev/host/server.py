@@ -106,7 +106,7 @@ class Host:
             function_request = HttpRequest(
                 method=request.method,
                 url=str(request.url),
-                headers=joined(request.headers.items()),
+                headers=with_peer(joined(request.headers.items()), request),
                 params=joined(request.query_params.multi_items()),
                 route_params=values,
                 body=body,
@@ -149,6 +149,15 @@ class Host:
             if len(body) > self._body_bytes:
                 return None
         return bytes(body)
+
+
+def with_peer(headers: dict[str, str], request: Request) -> dict[str, str]:
+    """Azure's front end appends the caller's address and port to X-Forwarded-For."""
+    if request.client is None:
+        return headers
+    peer = f"{request.client.host}:{request.client.port}"
+    before = headers.get("x-forwarded-for")
+    return headers | {"x-forwarded-for": f"{before}, {peer}" if before else peer}
 
 
 def report_end(loop: asyncio.Task[None]) -> None:

@@ -43,7 +43,7 @@ async def make_room(surface: Surface, cluster: Cluster) -> None:
 
 async def tidy_up(running: Stack, surface: Surface) -> None:
     """Leave the clusters of a kubeconfig as they were; the simulated ones end with the demo."""
-    await asyncio.gather(*(agent.stop() for agent in running.agents.values()))
+    await running.stop_agents()
     simulated = running.settings.simulated_clusters
     existing = [each for each in running.clusters if each.name not in simulated]
     await asyncio.gather(*(leave_clean(surface, each) for each in existing))

@@ -23,11 +23,10 @@ from dev.stack.settings import (
     StackSettings,
     control_plane_environ,
 )
-from dev.stack.surface import CommandFailedError, Surface
+from dev.stack.surface import Surface
 from shared.identity import devca
 from shared.identity.file_issuer import ROOTS
 
-CLI_NOT_FOUND = 3
 Tell = Callable[[str], None]
 
 
@@ -40,7 +39,6 @@ class Stack:
     clusters: Sequence[Cluster]
     children: dict[str, Child]
     tell: Tell
-    _exit: AsyncExitStack
     agents: dict[str, Child] = field(default_factory=dict)
     """By cluster name."""
 
@@ -55,35 +53,28 @@ class Stack:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         return Surface(self.settings.control_plane_url, await self.people.token(person), home)
 
-    async def connect(self, cluster: Cluster, admin: Surface) -> None:
-        """Connect a cluster as the documentation says, unless it is, and run its agent."""
-        if not await is_known(cluster, admin):
+    async def connect_all(self, admin: Surface) -> None:
+        """Connect each cluster as the documentation says, unless it is, and run its agent."""
+        known = {each["name"] for each in await admin.arcbridge_json("cluster", "list")}
+        await asyncio.gather(
+            *(self._connect(each, admin, known=each.name in known) for each in self.clusters)
+        )
+
+    async def _connect(self, cluster: Cluster, admin: Surface, *, known: bool) -> None:
+        if not known:
             labels = [f"--label={key}={value}" for key, value in cluster.labels.items()]
             manifest = await admin.arcbridge(
                 "cluster", "connect", cluster.name, "--external-agent", *labels
             )
             await admin.kubectl(cluster, "apply", "-f", "-", stdin=manifest)
-        agent = await self.run(programs.agent(self.settings, cluster))
+        program = programs.agent(self.settings, cluster)
+        agent = Child(program, self.settings.state / "logs", self.tell)
         self.agents[cluster.name] = agent
+        await agent.start()
 
-    async def run(self, program: Program) -> Child:
-        """Start a process that is kept running as long as the stack is."""
-        child = Child(program, self.settings.state / "logs", self.tell)
-        self._exit.push_async_callback(child.stop)
-        await child.start()
-        self.children[program.name] = child
-        return child
-
-
-async def is_known(cluster: Cluster, admin: Surface) -> bool:
-    """Whether the control plane has a cluster of this name."""
-    try:
-        await admin.arcbridge_json("cluster", "get", cluster.name)
-    except CommandFailedError as error:
-        if error.status == CLI_NOT_FOUND:
-            return False
-        raise
-    return True
+    async def stop_agents(self) -> None:
+        """Stop every agent, all at once."""
+        await asyncio.gather(*(agent.stop() for agent in self.agents.values()))
 
 
 @asynccontextmanager
@@ -130,14 +121,15 @@ async def stack(settings: StackSettings, tell: Tell) -> AsyncIterator[Stack]:
         if settings.simulated_clusters:
             started.append(run(programs.simulator(settings)))
         await asyncio.gather(*started)
-        yield Stack(
+        running_stack = Stack(
             settings=settings,
             people=people,
             clusters=await find_clusters(settings),
             children=children,
             tell=tell,
-            _exit=exit_stack,
         )
+        exit_stack.push_async_callback(running_stack.stop_agents)
+        yield running_stack
 
 
 def check_ports(settings: StackSettings) -> None:

@@ -16,11 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from dev.stack.clusters import Cluster, tool
 from dev.state import REPOSITORY
 from dev.tether import tethered
 
 COMMAND_SECONDS = 120.0
+HTTP_SECONDS = 30.0
 ROLLOUT_SECONDS = 180.0
 LINE_BYTES = 1_048_576
 
@@ -83,6 +86,13 @@ class Surface:
                 while line := await process.stderr.readline():
                     tell(line.decode(errors="replace").strip())
                 return await process.wait()
+
+    async def http_get(self, path: str) -> Any:
+        """The JSON answer of the HTTP API. Raises httpx.HTTPError."""
+        headers = {"Authorization": f"Bearer {self.token}"}
+        async with httpx.AsyncClient(base_url=self.server, headers=headers) as http:
+            answer = await http.get(path, timeout=HTTP_SECONDS)
+            return answer.raise_for_status().json()
 
     async def _on(
         self, cluster: Cluster, name: str, arguments: tuple[str, ...], stdin: str | None

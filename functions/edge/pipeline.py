@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl, urlsplit
 from azure.functions import HttpRequest, HttpResponse
 from pydantic import TypeAdapter, ValidationError
 
-from functions import runtime
+from functions import runtime, telemetry
 from functions.access import Who
 from functions.edge import bodies, conditional, credentials, idempotency
 from functions.edge.endpoint import Call, Endpoint, IfMatch, NotModified, RawAnswer
@@ -57,6 +57,7 @@ class _Trace:
 
 async def serve(endpoint: Endpoint, req: HttpRequest) -> HttpResponse:
     """Answer one request."""
+    telemetry.start()
     started = time.perf_counter()
     with tracing.span(
         f"{endpoint.method} /api/{endpoint.route}",

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 import azure.functions as func
 from azure.functions import TimerRequest
 
-from functions import runtime
+from functions import runtime, telemetry
 from functions.instruments import instruments
 from shared.domain.errors import ArcBridgeError
 from shared.services.control_plane import ControlPlane
@@ -58,6 +58,7 @@ def _function(name: str, work: Work) -> Callable[[TimerRequest], Awaitable[None]
 
 async def run(name: str, work: Work) -> None:
     """One run. Raises what the work raised."""
+    telemetry.start()
     started = time.perf_counter()
     seen = instruments()
     outcome = "failed"

@@ -47,6 +47,11 @@ async def item(req: func.HttpRequest) -> None:
     return None
 
 
+@app.route(route="forwarded", methods=["GET"])
+async def forwarded(req: func.HttpRequest) -> str:
+    return req.headers["X-Forwarded-For"]
+
+
 @app.route(route="fails", methods=["GET"])
 async def fails(req: func.HttpRequest) -> func.HttpResponse:
     raise ValueError("c4n4ry")

@@ -45,6 +45,16 @@ async def test_a_function_gets_the_request_and_its_answer_is_sent(running: Runni
     }
 
 
+async def test_the_callers_address_is_appended_as_azures_front_end_does(
+    running: Running,
+) -> None:
+    headers = {"X-Forwarded-For": "203.0.113.7"}
+    answer = await running.http.get("/api/forwarded", headers=headers)
+    forged, real = answer.text.split(", ")
+    assert forged == "203.0.113.7"
+    assert real.startswith("127.0.0.1:")
+
+
 async def test_a_request_without_a_trace_starts_one(running: Running) -> None:
     first, second = [
         (await running.http.post("/api/v1/echo/x", headers={"traceparent": "junk"})).json()
