@@ -176,7 +176,7 @@ create table rollouts (
     rate_per_minute double precision,                    -- what adaptive pacing has settled on
     traceparent    text,
     planned_at     timestamptz,                          -- when a pacer last looked
-    plan_after     timestamptz not null default now(),   -- no need to look before this
+    plan_after     timestamptz default now(),            -- no need to look before this; null: until asked
     primary key (tenant_id, rollout_id),
     foreign key (tenant_id, extension) references extensions on delete cascade
 );

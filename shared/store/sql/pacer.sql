@@ -347,7 +347,7 @@ where tenant_id = %(tenant)s and rollout_id = %(rollout)s and state <> %(state)s
 update rollouts
 set waiting_for = %(waiting_for)s,
     planned_at = %(now)s,
-    plan_after = coalesce(%(plan_after)s, 'infinity'::timestamptz)
+    plan_after = %(plan_after)s
 where tenant_id = %(tenant)s and rollout_id = %(rollout)s
 
 -- name: mark_good
