@@ -86,7 +86,13 @@ async def test_a_refused_token_is_said_and_another_one_helps(site: Site) -> None
     await site.install(token="abt_demo.never.made")
     await site.agent().start()
     await eventually(lambda: refused(site), "the condition Registered tells of the refusal")
-    assert any(e["reason"] == "RegistrationRefused" for e in await events_about_the_cluster(site))
+
+    async def told() -> bool:
+        return any(
+            e["reason"] == "RegistrationRefused" for e in await events_about_the_cluster(site)
+        )
+
+    await eventually(told, "an Event tells of it too")
     assert len(site.control_plane.registrations) == 1
     await site.install()
     await eventually(site.is_ready, "the resource is Ready")
