@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import tarfile
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from shared.contract.canonical import digest_bytes
 
@@ -32,7 +32,7 @@ class ArchiveFacts:
     @property
     def has_crds(self) -> bool:
         """True for a chart with a `crds/` folder, its own or a subchart's."""
-        return any("crds" in PurePosixPath(name).parts[1:-1] for name in self.files)
+        return any(_is_crd(name) for name in self.files)
 
 
 def inspect_archive(content: bytes) -> ArchiveFacts:
@@ -51,6 +51,26 @@ def inspect_archive(content: bytes) -> ArchiveFacts:
     except (tarfile.TarError, EOFError, OSError) as error:
         raise ArchiveRefused(f"not a gzipped tar archive: {error}") from error
     return ArchiveFacts(digest_bytes(content), tuple(names))
+
+
+def read_crds(path: Path) -> list[str]:
+    """The texts in the `crds/` folders of an archive that was inspected before."""
+    texts = []
+    with tarfile.open(path, mode="r:gz") as archive:
+        for member in archive:
+            file = archive.extractfile(member) if _is_crd(member.name) else None
+            if file is not None:
+                texts.append(file.read().decode(errors="replace"))
+    return texts
+
+
+def _is_crd(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    folders = [i for i, part in enumerate(parts[:-1]) if part == "crds"]
+    # web/crds/…, and web/charts/sub/crds/… for a subchart.
+    return any(i == 1 or (i >= 3 and parts[i - 2] == "charts") for i in folders) and name.endswith(
+        (".yaml", ".yml", ".json")
+    )
 
 
 def _refuse_odd(member: tarfile.TarInfo) -> None:

@@ -83,6 +83,17 @@ class Helm:
         hooks = [hook.get("manifest", "") for hook in answer.get("hooks") or ()]
         return "\n---\n".join([answer.get("manifest") or "", *hooks])
 
+    async def test(self, target: HelmTarget, *, timeout_seconds: float) -> None:
+        """Run the chart's test hooks. Raises ToolError when one fails."""
+        arguments = [
+            "test",
+            *self._where(target),
+            f"--timeout={timeout_seconds:.0f}s",
+            "--",
+            target.release,
+        ]
+        await self._run(arguments, deadline_seconds=timeout_seconds + _START_SECONDS)
+
     async def uninstall(
         self, target: HelmTarget, *, timeout_seconds: float, keep_history: bool, hooks: bool = True
     ) -> None:

@@ -29,6 +29,7 @@ from agent.reconcile.objects import (
 )
 from agent.reconcile.ownership import owners_of
 from agent.reconcile.prune import delete_objects
+from agent.reconcile.work import acting_for
 from shared.contract.reasons import ReasonCode
 from shared.contract.status import Difference
 
@@ -44,6 +45,7 @@ class Desired:
     extension: str
     objects: Mapping[ObjectKey, Object]
     manager: str
+    as_user: str | None = None
 
 
 class DriftChecker:
@@ -81,18 +83,15 @@ class DriftChecker:
         failure = ReasonCode.DRIFT_CORRECTION_FAILED
         wrong = [desired.objects[key] for key in found if key in desired.objects]
         try:
-            await apply_objects(
-                self._kube, wrong, failure=failure, force=True, manager=desired.manager
-            )
+            kube = acting_for(self._kube, desired.as_user)
+            await apply_objects(kube, wrong, failure=failure, force=True, manager=desired.manager)
             refs = [
                 ref_of(_reference(difference))
                 for key, differences in found.items()
                 if key not in desired.objects
                 for difference in differences
             ]
-            await delete_objects(
-                self._kube, desired.extension, refs, seconds=self._termination_seconds
-            )
+            await delete_objects(kube, desired.extension, refs, seconds=self._termination_seconds)
         except KubeError as error:
             raise StepFailed(failure, str(error)) from error
 
@@ -118,7 +117,7 @@ class DriftChecker:
     async def _dry_run(self, desired: Desired, obj: Object, live: Object) -> Object:
         try:
             resource = await self._kube.resource(str(obj["apiVersion"]), str(obj["kind"]))
-            return await self._kube.apply(
+            return await acting_for(self._kube, desired.as_user).apply(
                 resource, obj, force=True, dry_run=True, manager=desired.manager
             )
         except KubeInvalid:

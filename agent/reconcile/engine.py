@@ -19,8 +19,9 @@ from agent.drivers.kustomize import Kustomize
 from agent.errors import KubeError
 from agent.kube.client import KubeClient
 from agent.reconcile.drift import DriftChecker
+from agent.reconcile.flux import flux_build
 from agent.reconcile.helm_deployer import HelmDeployer
-from agent.reconcile.kustomize_deployer import KustomizeDeployer
+from agent.reconcile.manifest_deployer import Build, ManifestDeployer, kustomize_build
 from agent.reconcile.owned import OwnedObjects, Sighting
 from agent.reconcile.record import RecordStore, SourceKind
 from agent.reconcile.seam import (
@@ -88,17 +89,21 @@ class Engine:
                 own_pending_seconds=settings.own_pending_seconds,
                 foreign_pending_seconds=settings.foreign_pending_seconds,
             ),
-            SourceKind.KUSTOMIZE: KustomizeDeployer(
-                kube,
-                drivers.kustomize,
-                prune_cap=settings.prune_cap,
-                termination_seconds=settings.termination_seconds,
-            ),
+            SourceKind.KUSTOMIZE: self._manifests(kustomize_build(kube, drivers.kustomize)),
+            SourceKind.FLUX: self._manifests(flux_build(kube)),
         }
         self._submitted: tuple[DesiredDocument, ReconcileGate] | None = None
         self._arrived = asyncio.Event()
         self._workers: dict[str, Worker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def _manifests(self, build: Build) -> ManifestDeployer:
+        return ManifestDeployer(
+            self._kube,
+            build,
+            prune_cap=self._settings.prune_cap,
+            termination_seconds=self._settings.termination_seconds,
+        )
 
     def submit(self, document: DesiredDocument, *, reconcile_allowed: ReconcileGate) -> None:
         """Take a complete document and the CR's gate; the newest wins; never blocks."""

@@ -44,7 +44,10 @@ class Guard:
         self._reporter = reporter
         self._observed = observed
         self._desired = Desired(
-            reporter.record.extension, {key_of(o): o for o in applied.objects}, applied.manager
+            reporter.record.extension,
+            {key_of(obj): obj for obj in applied.objects},
+            applied.manager,
+            applied.as_user,
         )
         self._found: Found = {}
         self._unready_since: float | None = None

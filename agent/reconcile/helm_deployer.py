@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 
+from agent.drivers.archive import read_crds
 from agent.drivers.charts import Chart, Charts
 from agent.drivers.helm import Helm, HelmTarget, Upgrade
 from agent.errors import KubeConflict, KubeNotFound, StepFailed, ToolError
 from agent.kube.client import KubeClient
-from agent.reconcile.apply import bounded_gather, live_resource
+from agent.reconcile.apply import apply_objects, bounded_gather, live_resource
 from agent.reconcile.helm_failures import helm_failure
 from agent.reconcile.namespaces import refuse_forbidden
 from agent.reconcile.objects import (
@@ -42,9 +44,10 @@ from agent.reconcile.releases import (
     state_of,
     unlocked,
 )
-from agent.reconcile.work import Action, Applied, Work
-from shared.contract.extension import HelmSource
+from agent.reconcile.work import Action, Applied, Work, acting_for
+from shared.contract.extension import CrdPolicy, HelmSource
 from shared.contract.reasons import ReasonCode
+from shared.contract.states import ExtensionPhase
 from shared.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -98,9 +101,27 @@ class HelmDeployer:
             manager=HELM_MANAGER,
             record=record,
             live={key_of(obj): obj for obj in live if obj is not None},
+            as_user=work.as_user,
+            prove=self._tests(work),
             fetch_seconds=fetched - started,
             apply_seconds=time.monotonic() - fetched,
         )
+
+    def _tests(self, work: Work) -> Callable[[], Awaitable[None]] | None:
+        """Runs the chart's tests, for a release that asks for it and has not passed them yet."""
+        passed = work.record.is_for(work.desired) and work.record.phase is ExtensionPhase.READY
+        if not _source(work).test or passed:
+            return None
+        target = HelmTarget(work.name, work.spec.namespace, work.as_user or self._kube.as_user)
+        seconds = max(_HOOK_SECONDS_MIN, work.spec.readiness.timeout.total_seconds())
+
+        async def run() -> None:
+            try:
+                await self._helm.test(target, timeout_seconds=seconds)
+            except ToolError as error:
+                raise StepFailed(ReasonCode.TEST_FAILED, str(error), final=True) from error
+
+        return run
 
     async def remove(self, record: ExtensionRecord) -> None:
         """Uninstall the release, wherever it is; none is success."""
@@ -112,7 +133,7 @@ class HelmDeployer:
             await self._recover(revisions)
             try:
                 await self._helm.uninstall(
-                    HelmTarget(release, namespace, self._kube.as_user),
+                    HelmTarget(release, namespace, record.as_user or self._kube.as_user),
                     timeout_seconds=120.0,
                     keep_history=False,
                 )
@@ -121,12 +142,13 @@ class HelmDeployer:
 
     async def _act(self, work: Work, chart: Chart, *, first: bool) -> None:
         namespace = work.spec.namespace
-        target = HelmTarget(work.name, namespace, self._kube.as_user)
+        target = HelmTarget(work.name, namespace, work.as_user or self._kube.as_user)
         upgrade = Upgrade(
             chart=chart.path,
             values=work.spec.values,
             labels={OWNER_LABEL: work.name, SPEC_LABEL: spec_mark(work.content_digest)},
             timeout_seconds=max(_HOOK_SECONDS_MIN, work.spec.readiness.timeout.total_seconds()),
+            skip_crds=_source(work).crds is not CrdPolicy.CREATE,
             description=f"{DESCRIPTION} {work.desired.revision}",
         )
         await self._refuse_forbidden(work, chart, target, upgrade, first=first)
@@ -136,6 +158,8 @@ class HelmDeployer:
             # Nothing of it ever worked: what a half install left behind must not hinder the next.
             await self._uninstall_failed(target)
         await ensure_namespace(self._kube, namespace)
+        if _source(work).crds is CrdPolicy.CREATE_REPLACE:
+            await self._replace_crds(work, chart, first=first)
         try:
             await self._helm.upgrade(target, upgrade)
         except ToolError as error:
@@ -149,7 +173,7 @@ class HelmDeployer:
         if allowed is None:
             return
         refuse_forbidden(work.spec.namespace, (), allowed)
-        if chart.facts.has_crds:
+        if chart.facts.has_crds and _source(work).crds is not CrdPolicy.SKIP:
             raise StepFailed(
                 ReasonCode.NAMESPACE_FORBIDDEN,
                 "the chart brings CRDs, which the cluster's allowedNamespaces do not permit",
@@ -161,6 +185,14 @@ class HelmDeployer:
             raise helm_failure(error, first=first) from error
         objects = await placed_objects(self._kube, rendered, work.spec.namespace)
         refuse_forbidden(work.spec.namespace, [key_of(obj) for obj in objects], allowed)
+
+    async def _replace_crds(self, work: Work, chart: Chart, *, first: bool) -> None:
+        """Bring the chart's CRDs to what it says: helm itself never changes one that exists."""
+        texts = await asyncio.to_thread(read_crds, chart.path)
+        objects = await placed_objects(self._kube, "\n---\n".join(texts), work.spec.namespace)
+        failure = ReasonCode.INSTALL_FAILED if first else ReasonCode.UPGRADE_FAILED
+        kube = acting_for(self._kube, work.as_user)
+        await apply_objects(kube, objects, failure=failure, force=True)
 
     async def _recover(self, revisions: list[Revision]) -> bool:
         """Free a release that a killed helm left pending. True when it did.
@@ -219,7 +251,8 @@ class HelmDeployer:
             live = await self._kube.get(resource, key.name, key.namespace or None)
             if (live["metadata"].get("labels") or {}).get(EXTENSION_LABEL) == work.name:
                 return live
-            return await self._kube.apply(resource, _label_only(obj, work.name, live), force=True)
+            kube = acting_for(self._kube, work.as_user)
+            return await kube.apply(resource, _label_only(obj, work.name, live), force=True)
         except (KubeNotFound, KubeConflict):
             return None
 

@@ -1,8 +1,8 @@
 """When the built-in kinds are ready: kstatus' rules, in its order, one function per kind.
 
 The rules are those of sigs.k8s.io/cli-utils/pkg/kstatus. Two are stricter here: an APIService has
-to be Available, and a LoadBalancer service is judged as kstatus does, by its cluster address only,
-because clusters without a load balancer would otherwise never get ready.
+to be Available, and Flux's objects have to have been looked at. A LoadBalancer service is judged as
+kstatus does, by its cluster address only: where nothing hands out addresses it would never be ready.
 """
 
 from __future__ import annotations
@@ -245,6 +245,17 @@ def namespace(obj: Object, now: datetime) -> Readiness:
     return current("Namespace is active")
 
 
+def flux_object(obj: Object, now: datetime) -> Readiness:
+    """Flux's sources and releases: kstatus calls one without a status current, but that one only
+    means that its controller has not looked yet."""
+    ready = condition(obj, "Ready")
+    if ready is None:
+        return in_progress("NotObserved", "Flux has not looked at it yet")
+    if ready.get("status") == "True":
+        return current("Resource is Ready")
+    return in_progress(str(ready.get("reason", "")), str(ready.get("message", "")))
+
+
 def always(obj: Object, now: datetime) -> Readiness:
     """Kinds that are ready by being there."""
     return current("Resource is always ready")
@@ -265,7 +276,11 @@ RULES: dict[tuple[str, str], Rule] = {
     ("apps", "StatefulSet"): stateful_set,
     ("batch", "CronJob"): always,
     ("batch", "Job"): job,
+    ("helm.toolkit.fluxcd.io", "HelmRelease"): flux_object,
+    ("kustomize.toolkit.fluxcd.io", "Kustomization"): flux_object,
     ("policy", "PodDisruptionBudget"): pod_disruption_budget,
+    ("source.toolkit.fluxcd.io", "GitRepository"): flux_object,
+    ("source.toolkit.fluxcd.io", "OCIRepository"): flux_object,
 }
 """By group and kind."""
 

@@ -38,6 +38,7 @@ class SourceKind(StrEnum):
 
     HELM = "helm"
     KUSTOMIZE = "kustomize"
+    FLUX = "flux"
 
 
 class InventoryItem(WireModel):
@@ -67,6 +68,8 @@ class ExtensionRecord(WireModel):
     extension: Name
     source: SourceKind
     namespace: Name
+    as_user: str | None = None
+    """In whose name it was applied, and is removed."""
     generation: Annotated[int, Field(ge=0)] = 0
     """The newest that was worked on."""
     revision: Annotated[int, Field(ge=1)] = 1

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from agent.kube.client import KubeClient
 from agent.reconcile.objects import Object, ObjectKey
 from agent.reconcile.record import ExtensionRecord
 from shared.contract.canonical import digest
 from shared.contract.desired import DesiredExtension
 from shared.contract.extension import ResolvedSpec
+
+_CONTENT = ("source", "namespace", "values", "serviceAccount")
 
 
 class Action(StrEnum):
@@ -44,10 +47,27 @@ class Work:
         return self.desired.name
 
     @property
+    def as_user(self) -> str | None:
+        """In whose name everything of this extension is applied; None for the agent's own."""
+        return account_user(self.spec.namespace, self.spec.service_account)
+
+    @property
     def content_digest(self) -> str:
         """Of what decides over the objects: a changed drift policy needs no new release."""
         wire = self.spec.to_canonical()
-        return digest({key: wire.get(key) for key in ("source", "namespace", "values")})
+        return digest({key: wire.get(key) for key in _CONTENT})
+
+
+def account_user(namespace: str, service_account: str | None) -> str | None:
+    """The user name of a ServiceAccount, for impersonation."""
+    if service_account is None:
+        return None
+    return f"system:serviceaccount:{namespace}:{service_account}"
+
+
+def acting_for(kube: KubeClient, as_user: str | None) -> KubeClient:
+    """The client for what is written in an extension's name."""
+    return kube if as_user is None else kube.acting_as(as_user)
 
 
 @dataclass(frozen=True)
@@ -61,6 +81,10 @@ class Applied:
     record: ExtensionRecord
     live: Mapping[ObjectKey, Object] = field(default_factory=dict)
     """As the API server last showed them."""
+    as_user: str | None = None
+    """In whose name it was applied."""
+    prove: Callable[[], Awaitable[None]] | None = None
+    """What is left to do once all is ready; raises StepFailed where the release is no good."""
     fetch_seconds: float = 0.0
     apply_seconds: float = 0.0
 

@@ -8,7 +8,8 @@ it can read again from the cluster, so it may die at any point.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -25,7 +26,7 @@ from agent.reconcile.owned import OwnedObjects, Sighting
 from agent.reconcile.record import ExtensionRecord, RecordStore, SourceKind
 from agent.reconcile.reporter import Reporter
 from agent.reconcile.seam import ReconcileGate, ReconcileSettings, StatusSink
-from agent.reconcile.work import Action, Applied, Deployer, Work
+from agent.reconcile.work import Action, Applied, Deployer, Work, account_user
 from shared.contract.desired import DesiredExtension, DesiredState
 from shared.contract.extension import ResolvedSpec
 from shared.contract.reasons import ReasonCode
@@ -72,6 +73,10 @@ class Surroundings:
 
 class Superseded(Exception):
     """The intent that is being worked on is not the newest any more."""
+
+
+class Settled(Exception):
+    """The verdict is told: there is nothing to do until a newer intent comes."""
 
 
 class Worker:
@@ -147,6 +152,9 @@ class Worker:
                 await self._keep(intent, guard)
             except Superseded:
                 continue
+            except Settled:
+                with suppress(Superseded):
+                    await self._keep(intent, None)
             except KubeError as error:
                 log.warning("cluster unreachable", extension=self.name, error=str(error)[:300])
                 await self._wait(_POLL_SECONDS)
@@ -271,7 +279,9 @@ class Worker:
         """An extension that changed its source's kind, or a release its namespace, starts anew."""
         record = reporter.record
         moved = kind is SourceKind.HELM and record.namespace != spec.namespace
+        as_user = account_user(spec.namespace, spec.service_account)
         if record.source is kind and not moved:
+            await reporter.remember(as_user=as_user)
             return
         if record.generation:
             await self._s.deployers[record.source].remove(record)
@@ -280,6 +290,7 @@ class Worker:
                 update={
                     "source": kind,
                     "namespace": spec.namespace,
+                    "as_user": as_user,
                     "inventory": (),
                     "content_digest": None,
                 }
@@ -314,6 +325,8 @@ class Worker:
             ready=round(self._s.clock.monotonic() - started, 3),
         )
         health = self._observed.health()
+        if health.is_ready and applied.prove is not None:
+            await self._prove(intent, reporter, applied.prove, seconds)
         if health.is_ready:
             reason = _success(action, reporter.record, intent.desired)
             await guard.report_ready(intent.desired, reason, seconds)
@@ -327,6 +340,26 @@ class Worker:
             await guard.report_unhealthy(intent.desired, reason, message, seconds)
         self._s.changed()
         return guard
+
+    async def _prove(
+        self,
+        intent: Intent,
+        reporter: Reporter,
+        prove: Callable[[], Awaitable[None]],
+        seconds: StepSeconds,
+    ) -> None:
+        """Let the release prove itself. Raises Settled once the verdict that it did not is told."""
+        try:
+            with span("extension.test"):
+                await prove()
+        except StepFailed as error:
+            message = str(error)
+            await reporter.report(
+                intent.desired, ExtensionPhase.FAILED, error.reason, message,
+                conditions.unhealthy(error.reason, message), seconds=seconds,
+            )  # fmt: skip
+            self._s.changed()
+            raise Settled from error
 
     async def _until_ready(self, intent: Intent, timeout: timedelta) -> None:
         """Return when ready, failed or out of time."""
@@ -426,6 +459,8 @@ class Worker:
 def _kind_of(spec: ResolvedSpec | None) -> SourceKind:
     if spec is not None and spec.source.kustomize is not None:
         return SourceKind.KUSTOMIZE
+    if spec is not None and spec.source.flux is not None:
+        return SourceKind.FLUX
     return SourceKind.HELM
 
 

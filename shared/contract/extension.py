@@ -49,6 +49,16 @@ class HelmArchive(WireModel):
         return self
 
 
+class CrdPolicy(StrEnum):
+    """What happens to the CRDs in a chart's `crds/` folder."""
+
+    SKIP = "skip"
+    CREATE = "create"
+    """Made where they are missing, as helm does; never changed or deleted."""
+    CREATE_REPLACE = "create-replace"
+    """Brought to what the chart says with every release; never deleted."""
+
+
 class HelmSource(WireModel):
     """A chart: from an https repository, an OCI registry, or an archive in the document."""
 
@@ -64,6 +74,9 @@ class HelmSource(WireModel):
     digest: Digest | None = None
     """Of the chart archive; checked by the agent before anything is applied."""
     archive: HelmArchive | None = None
+    crds: CrdPolicy = CrdPolicy.CREATE
+    test: bool = False
+    """Run the chart's tests once it is ready; the release is good only if they pass."""
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
@@ -109,21 +122,93 @@ def _inside(path: str) -> str:
     return path
 
 
+class FluxHelmRelease(WireModel):
+    """What a Flux HelmRelease is made of; its values are the extension's."""
+
+    chart: Annotated[Text, StringConstraints(max_length=256)] = "."
+    """The chart's folder in a Git repository; not for OCI, where the artifact is the chart."""
+
+    @field_validator("chart")
+    @classmethod
+    def _chart_stays_inside(cls, chart: str) -> str:
+        return _inside(chart)
+
+
+class FluxKustomization(WireModel):
+    """What a Flux Kustomization is made of."""
+
+    path: Annotated[Text, StringConstraints(max_length=256)] = "."
+    prune: bool = True
+
+    @field_validator("path")
+    @classmethod
+    def _path_stays_inside(cls, path: str) -> str:
+        return _inside(path)
+
+
+class FluxSource(WireModel):
+    """What Flux, where the cluster has it, fetches and applies; its conditions are the status.
+
+    The revision is pinned, for the same reason that chart versions are.
+    """
+
+    url: Annotated[
+        Text, StringConstraints(pattern=r"^(https|oci|ssh)://[A-Za-z0-9]", max_length=512)
+    ]
+    """`oci://` makes an OCIRepository, anything else a GitRepository."""
+    digest: Digest | None = None
+    """Of an OCI artifact."""
+    commit: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")] | None = (
+        None
+    )
+    """Of a Git repository."""
+    secret_ref: Name | None = None
+    """A Secret in the extension's namespace with Flux's credentials for the URL."""
+    interval: Duration = timedelta(minutes=10)
+    helm_release: FluxHelmRelease | None = None
+    kustomization: FluxKustomization | None = None
+
+    @property
+    def is_oci(self) -> bool:
+        """True for an OCI artifact."""
+        return self.url.startswith("oci://")
+
+    @model_validator(mode="after")
+    def _pinned_and_one_kind(self) -> Self:
+        if self.is_oci and (self.digest is None or self.commit is not None):
+            raise ValueError("an oci:// url needs digest, and has no commit")
+        if not self.is_oci and (self.commit is None or self.digest is not None):
+            raise ValueError("a Git url needs commit, and has no digest")
+        if (self.helm_release is None) == (self.kustomization is None):
+            raise ValueError("give exactly one of helmRelease and kustomization")
+        return self
+
+
 class Source(WireModel):
-    """Exactly one of helm and kustomize."""
+    """Exactly one of helm, kustomize and flux."""
 
     helm: HelmSource | None = None
     kustomize: KustomizeSource | None = None
+    flux: FluxSource | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
-        if (self.helm is None) == (self.kustomize is None):
-            raise ValueError("give exactly one of helm and kustomize")
+        if sum(source is not None for source in (self.helm, self.kustomize, self.flux)) != 1:
+            raise ValueError("give exactly one of helm, kustomize and flux")
         return self
+
+    @property
+    def takes_values(self) -> bool:
+        """True where `values` and `overrides` mean something."""
+        return self.helm is not None or (
+            self.flux is not None and self.flux.helm_release is not None
+        )
 
     @property
     def origin(self) -> str | None:
         """What `pace.perSource` counts by: the repository's address, or None for inline sources."""
+        if self.flux is not None:
+            return self.flux.url
         return self.helm.repo if self.helm else None
 
 
@@ -188,6 +273,9 @@ class ResolvedSpec(WireModel):
     source: Source
     namespace: Name
     values: Values = Field(default_factory=dict)
+    service_account: Name | None = None
+    """A ServiceAccount in `namespace` in whose name everything is applied; its rights bound what
+    the extension may touch. None leaves it to the agent's own."""
     depends_on: Annotated[tuple[Name, ...], Field(max_length=32)] = ()
     readiness: Readiness = Readiness()
     drift: DriftPolicy = DriftPolicy()
@@ -202,7 +290,7 @@ class ExtensionSpec(ResolvedSpec):
 
     @model_validator(mode="after")
     def _values_need_helm(self) -> Self:
-        if self.source.helm is None and (self.values or self.overrides):
+        if not self.source.takes_values and (self.values or self.overrides):
             raise ValueError(
                 "values and overrides are for helm sources; a kustomize overlay has patches"
             )

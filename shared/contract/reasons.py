@@ -79,6 +79,12 @@ class ReasonCode(StrEnum):
         Severity.TICKET,
         "No outcome was reported within the target's deadline.",
     )
+    TEST_FAILED = ("TestFailed", Severity.TICKET, "Ready, but the chart's own tests do not pass.")
+    FLUX_MISSING = (
+        "FluxMissing",
+        Severity.TICKET,
+        "The extension is of kind flux, and the cluster has no Flux.",
+    )
     PRUNE_FAILED = (
         "PruneFailed",
         Severity.TICKET,

@@ -70,6 +70,7 @@ VALUES = {
     "greeting": "hello",
     "password": "planted-canary-secret",
     "failRender": False,
+    "testCommand": "true",
 }
 SCHEMA = (
     '{"type": "object", "properties": {"replicas": {"type": "integer", "minimum": 0}},'
@@ -138,6 +139,7 @@ class Release:
     readiness: Readiness = field(default_factory=Readiness)
     drift: DriftPolicy = field(default_factory=DriftPolicy)
     correction: int = 0
+    service_account: str | None = None
 
     def next(self, **changes: Any) -> Release:
         """A newer generation with these changes."""
@@ -151,6 +153,7 @@ class Release:
             source=self.source,
             namespace=self.namespace,
             values=self.values,
+            service_account=self.service_account,
             depends_on=self.depends_on,
             readiness=self.readiness,
             drift=self.drift,

@@ -257,6 +257,7 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
         IN_PROGRESS,
         "",
     ),
+    ("flux unseen", obj("HelmRelease", "helm.toolkit.fluxcd.io/v2"), IN_PROGRESS, "not looked"),
     ("custom without status", obj("Widget", "example.com/v1"), CURRENT, "Resource is current"),
     ("custom ready", custom(cond("Ready")), CURRENT, "Resource is Ready"),
     ("custom not ready", custom(cond("Ready", "False", "R", "why")), IN_PROGRESS, "why"),

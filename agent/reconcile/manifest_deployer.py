@@ -1,4 +1,4 @@
-"""Kustomize extensions: build, apply in order, delete what is no longer wanted.
+"""Extensions that are a list of objects: build, apply in order, delete what is no longer wanted.
 
 The inventory is the union of what was and what will be before anything is created, and what is
 there once everything unwanted is gone: so an object is never forgotten, whenever the agent dies.
@@ -7,7 +7,7 @@ there once everything unwanted is gone: so an object is never forgotten, wheneve
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from agent.drivers.kustomize import Kustomize
 from agent.errors import StepFailed
@@ -26,24 +26,40 @@ from agent.reconcile.objects import (
 from agent.reconcile.placement import ensure_namespace, placed_objects
 from agent.reconcile.prune import delete_objects, refuse_above_cap, superfluous
 from agent.reconcile.record import ExtensionRecord, InventoryItem
-from agent.reconcile.work import Action, Applied, Work
+from agent.reconcile.work import Action, Applied, Work, acting_for
 from shared.contract.extension import DriftMode
 from shared.contract.reasons import ReasonCode
 
+Build = Callable[[Work], Awaitable[list[Object]]]
+"""Makes the objects of a work, in their namespaces. Raises StepFailed."""
 
-class KustomizeDeployer:
-    """Deploys overlays by server-side apply under the field manager `arcbridge`."""
+
+def kustomize_build(kube: KubeClient, kustomize: Kustomize) -> Build:
+    """Builds overlays."""
+
+    async def build(work: Work) -> list[Object]:
+        source = work.spec.source.kustomize
+        if source is None:
+            raise StepFailed(ReasonCode.BUILD_FAILED, "not a kustomize extension", final=True)
+        manifest = await kustomize.build(source.files, source.path)
+        return await placed_objects(kube, manifest, work.spec.namespace)
+
+    return build
+
+
+class ManifestDeployer:
+    """Deploys objects by server-side apply under the field manager `arcbridge`."""
 
     def __init__(
         self,
         kube: KubeClient,
-        kustomize: Kustomize,
+        build: Build,
         *,
         prune_cap: int,
         termination_seconds: float,
     ) -> None:
         self._kube = kube
-        self._kustomize = kustomize
+        self._make = build
         self._prune_cap = prune_cap
         self._termination_seconds = termination_seconds
 
@@ -60,7 +76,11 @@ class KustomizeDeployer:
         built = time.monotonic()
         if action is Action.NONE:
             return Applied(
-                tuple(objects), FIELD_MANAGER, work.record, fetch_seconds=built - started
+                tuple(objects),
+                FIELD_MANAGER,
+                work.record,
+                as_user=work.as_user,
+                fetch_seconds=built - started,
             )
         wanted = [ref_of(obj) for obj in objects]
         unwanted = superfluous((item.ref for item in work.record.inventory), map(key_of, objects))
@@ -68,14 +88,15 @@ class KustomizeDeployer:
         union = _with_inventory(work.record, [*wanted, *unwanted], content_digest=None)
         await work.save(union)
         await ensure_namespace(self._kube, work.spec.namespace)
+        kube = acting_for(self._kube, work.as_user)
         live = await apply_objects(
-            self._kube,
+            kube,
             objects,
             failure=_failure(action),
             # Where drift is corrected, the declared value wins anyway.
             force=work.spec.drift.mode is DriftMode.CORRECT,
         )
-        await delete_objects(self._kube, work.name, unwanted, seconds=self._termination_seconds)
+        await delete_objects(kube, work.name, unwanted, seconds=self._termination_seconds)
         done = _with_inventory(union, wanted, content_digest=work.content_digest)
         await work.save(done)
         return Applied(
@@ -83,6 +104,7 @@ class KustomizeDeployer:
             manager=FIELD_MANAGER,
             record=done,
             live=live,
+            as_user=work.as_user,
             fetch_seconds=built - started,
             apply_seconds=time.monotonic() - built,
         )
@@ -90,19 +112,14 @@ class KustomizeDeployer:
     async def remove(self, record: ExtensionRecord) -> None:
         """Delete everything in the inventory."""
         refs = superfluous((item.ref for item in record.inventory), ())
+        kube = acting_for(self._kube, record.as_user)
         try:
-            await delete_objects(
-                self._kube, record.extension, refs, seconds=self._termination_seconds
-            )
+            await delete_objects(kube, record.extension, refs, seconds=self._termination_seconds)
         except StepFailed as error:
             raise StepFailed(ReasonCode.UNINSTALL_FAILED, str(error)) from error
 
     async def _build(self, work: Work) -> list[Object]:
-        source = work.spec.source.kustomize
-        if source is None:
-            raise StepFailed(ReasonCode.BUILD_FAILED, "not a kustomize extension", final=True)
-        manifest = await self._kustomize.build(source.files, source.path)
-        objects = await placed_objects(self._kube, manifest, work.spec.namespace)
+        objects = await self._make(work)
         refuse_forbidden(work.spec.namespace, map(key_of, objects), work.allowed_namespaces)
         return [_labelled(obj, work.name) for obj in objects]
 

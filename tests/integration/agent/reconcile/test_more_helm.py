@@ -1,0 +1,159 @@
+"""CRDs of charts, charts that test themselves, and whose rights an extension has."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import yaml
+
+from shared.contract.extension import CrdPolicy, DriftMode, DriftPolicy, Source
+from shared.contract.reasons import ReasonCode
+from tests.integration.agent.reconcile.conftest import StartEngine, Tools
+from tests.integration.agent.reconcile.sources import (
+    DEPLOYMENT,
+    VALUES,
+    Release,
+    archive,
+    chart_archive,
+    config_map,
+    inline_chart,
+    overlay,
+)
+
+TEST_HOOK = """
+apiVersion: v1
+kind: Pod
+metadata:
+  name: {{ .Release.Name }}-test
+  annotations: {"helm.sh/hook": test, "helm.sh/hook-delete-policy": before-hook-creation}
+spec:
+  restartPolicy: Never
+  containers:
+    - name: test
+      image: busybox:1.37
+      command: ["sh", "-c", "{{ .Values.testCommand }}"]
+"""
+
+
+def crd(group: str, *columns: str) -> str:
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version: dict[str, Any] = {
+        "name": "v1",
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": schema},
+        "additionalPrinterColumns": [
+            {"name": name, "type": "string", "jsonPath": f".spec.{name}"} for name in columns
+        ],
+    }
+    return yaml.safe_dump(
+        {
+            "apiVersion": "apiextensions.k8s.io/v1",
+            "kind": "CustomResourceDefinition",
+            "metadata": {"name": f"gadgets.{group}"},
+            "spec": {
+                "group": group,
+                "scope": "Namespaced",
+                "names": {"plural": "gadgets", "singular": "gadget", "kind": "Gadget"},
+                "versions": [version],
+            },
+        }
+    )
+
+
+def chart_with_crd(policy: CrdPolicy, text: str) -> Source:
+    content = archive(
+        {
+            "web/Chart.yaml": yaml.safe_dump(
+                {"apiVersion": "v2", "name": "web", "version": "1.0.0"}
+            ),
+            "web/values.yaml": yaml.safe_dump(VALUES),
+            "web/crds/gadget.yaml": text,
+            "web/templates/deployment.yaml": DEPLOYMENT,
+        }
+    )
+    source = inline_chart(content)
+    assert source.helm is not None
+    return Source(helm=source.helm.model_copy(update={"crds": policy}))
+
+
+async def test_crds_follow_their_policy(
+    start_engine: StartEngine, tools: Tools, namespace: str
+) -> None:
+    group = f"{namespace}.example.com"
+    name = f"gadgets.{group}"
+
+    def columns() -> list[str]:
+        version = tools.get("crd", name)["spec"]["versions"][0]
+        return [column["name"] for column in version.get("additionalPrinterColumns", [])]
+
+    release = Release("web", namespace, chart_with_crd(CrdPolicy.SKIP, crd(group, "one")))
+    async with start_engine() as running:
+        running.submit(release.present())
+        await running.ready("web")
+        assert not tools.exists("crd", name)
+        release = release.next(source=chart_with_crd(CrdPolicy.CREATE_REPLACE, crd(group, "one")))
+        running.submit(release.present())
+        await running.ready("web", 2)
+        assert columns() == ["one"]
+        release = release.next(source=chart_with_crd(CrdPolicy.CREATE, crd(group, "one", "two")))
+        running.submit(release.present())
+        await running.ready("web", 3)
+        assert columns() == ["one"]
+        text = crd(group, "one", "two")
+        release = release.next(source=chart_with_crd(CrdPolicy.CREATE_REPLACE, text))
+        running.submit(release.present())
+        await running.ready("web", 4)
+        assert columns() == ["one", "two"]
+        running.submit(release.next().absent())
+        await running.removed("web", 5)
+        assert tools.exists("crd", name)
+    tools.kubectl("delete", "crd", name)
+
+
+async def test_a_chart_whose_tests_fail_is_no_success(
+    start_engine: StartEngine, namespace: str
+) -> None:
+    source = inline_chart(chart_archive(test=TEST_HOOK))
+    assert source.helm is not None
+    tested = Source(helm=source.helm.model_copy(update={"test": True}))
+    release = Release("web", namespace, tested, values={"testCommand": "exit 1"})
+    async with start_engine() as running:
+        running.submit(release.present())
+        failed = await running.failed("web")
+        assert failed.reason is ReasonCode.TEST_FAILED
+        running.submit(release.next(values={"testCommand": "true"}).present())
+        await running.ready("web", 2)
+
+
+@pytest.mark.real_cluster
+async def test_an_extension_has_its_service_accounts_rights_and_no_more(
+    start_engine: StartEngine, tools: Tools, namespace: str
+) -> None:
+    role = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": f"grab-{namespace}"},
+        "rules": [],
+    }
+    tools.kubectl("create", "namespace", namespace)
+    tools.kubectl("create", "serviceaccount", "deployer", "-n", namespace)
+    tools.kubectl(
+        "create", "rolebinding", "deployer", "-n", namespace, "--clusterrole=admin",
+        f"--serviceaccount={namespace}:deployer",
+    )  # fmt: skip
+    quiet = DriftPolicy(mode=DriftMode.OFF)
+    small = Release("over", namespace, overlay(config_map("one", a="1")), drift=quiet)
+    chart = Release("web", namespace, inline_chart(chart_archive()), drift=quiet)
+    account = {"service_account": "deployer"}
+    async with start_engine(max_attempts=1) as running:
+        running.submit(replace(small, **account).present(), replace(chart, **account).present())
+        await running.ready("over")
+        await running.ready("web")
+        grab = small.next(source=overlay(config_map("one", a="1"), role))
+        running.submit(replace(grab, **account).present())
+        failed = await running.failed("over", 2)
+        assert "forbidden" in failed.message
+    assert not tools.exists("clusterrole", f"grab-{namespace}")
