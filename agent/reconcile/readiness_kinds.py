@@ -1,8 +1,8 @@
 """When the built-in kinds are ready: kstatus' rules, in its order, one function per kind.
 
 The rules are those of sigs.k8s.io/cli-utils/pkg/kstatus. Two are stricter here: an APIService has
-to be Available, and Flux's objects have to have been looked at. A LoadBalancer service is judged as
-kstatus does, by its cluster address only: where nothing hands out addresses it would never be ready.
+to be Available, and Flux's objects have to have been looked at. A LoadBalancer service is judged
+as kstatus does, by its cluster address: where nothing hands out others it would never be ready.
 """
 
 from __future__ import annotations
