@@ -64,8 +64,8 @@ class Cluster:
         self.registry = Registry()
         self.owners = OwnerIndex()
         self.hub = Hub(self, route)
-        self.due: dict[str, float] = {}
-        """When a pod's next phase begins: pod uid -> the hub's clock."""
+        self.due: dict[ObjectKey, tuple[str, float]] = {}
+        """When a pod's present step is over: pod -> its uid with the step, and the hub's clock."""
         self.streams: set[asyncio.Task[None]] = set()
         """Watches being served: they end when the cluster is closed."""
         self._clock = clock

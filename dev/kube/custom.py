@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import Any
 
@@ -24,8 +25,6 @@ def custom_resources(crd: Json) -> tuple[Resource, ...]:
 
 def version_rank(version: str) -> tuple[int, int, int]:
     """Order of API versions: v2 over v1 over v1beta1 over v1alpha1 over anything else."""
-    import re
-
     found = re.fullmatch(r"v(\d+)(?:(alpha|beta)(\d+))?", version)
     if found is None:
         return (0, 0, 0)

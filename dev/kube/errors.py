@@ -5,6 +5,7 @@ Wording follows the real API server, because people and tools match on it.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -161,8 +162,6 @@ def render(value: Any) -> str:
     if value is None:
         return "null"
     if isinstance(value, (dict, list)):
-        import json
-
         return json.dumps(value, separators=(",", ":"))
     return str(value)
 

@@ -10,6 +10,7 @@ import re
 from typing import Any
 
 from dev.kube import errors, quantity
+from dev.kube.crd_schema import constraint_node
 from dev.kube.errors import Cause
 from dev.kube.schema import Json, Node
 
@@ -214,7 +215,6 @@ def _size_constraints(raw: Json, value: list[Any] | Json, path: str) -> list[Cau
 
 def _combinators(raw: Json, value: Any, path: str) -> list[Cause]:
     """`allOf`, `anyOf`, `oneOf`, `not`: in structural schemas these only constrain."""
-    from dev.kube.crd_schema import constraint_node
 
     def fits(schema: Json) -> bool:
         return not violations(constraint_node(schema), value, path)
@@ -222,10 +222,10 @@ def _combinators(raw: Json, value: Any, path: str) -> list[Cause]:
     found = []
     for schema in raw.get("allOf") or ():
         found += violations(constraint_node(schema), value, path)
-    if (any_of := raw.get("anyOf")) and not raw.get("x-kubernetes-int-or-string"):  # noqa: SIM102 - one rule each
-        if not any(fits(schema) for schema in any_of):
-            text = f"{path} in body must validate at least one schema (anyOf)"
-            found.append(errors.invalid_value(path, value, text))
+    any_of = None if raw.get("x-kubernetes-int-or-string") else raw.get("anyOf")
+    if any_of and not any(fits(schema) for schema in any_of):
+        text = f"{path} in body must validate at least one schema (anyOf)"
+        found.append(errors.invalid_value(path, value, text))
     if (one_of := raw.get("oneOf")) and sum(fits(schema) for schema in one_of) != 1:
         text = f"{path} in body must validate one and only one schema (oneOf)"
         found.append(errors.invalid_value(path, value, text))

@@ -6,11 +6,13 @@ ends: well, or badly when its command is `false` or ends in `exit N`.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import TYPE_CHECKING, Final
 
 from dev.kube.allocate import address
 from dev.kube.controllers.common import NODES, PODS, deleting, is_true, with_condition
+from dev.kube.controllers.events import warn
 from dev.kube.resources import ObjectKey
 from dev.kube.schema import Json
 from dev.kube.store import Record
@@ -27,6 +29,7 @@ def reconcile_pod(cluster: Cluster, key: ObjectKey) -> None:
     """Move one pod on to its next phase, if its time has come."""
     record = cluster.get(PODS, key)
     if record is None:
+        cluster.due.pop(key, None)
         return
     pod = record.obj
     if deleting(pod):
@@ -46,7 +49,6 @@ def _stop(cluster: Cluster, key: ObjectKey, record: Record) -> None:
         return
     metadata = {**record.obj["metadata"], "deletionGracePeriodSeconds": 0}
     stopped = {**record.obj, "metadata": metadata}
-    cluster.due.pop(record.obj["metadata"]["uid"], None)
     cluster.rewrite(PODS, record, stopped, _KUBELET, "status")
     if not metadata.get("finalizers"):
         cluster.store.remove(PODS, key)
@@ -69,6 +71,7 @@ def _schedule(cluster: Cluster, record: Record) -> None:
             status.get("conditions"), "PodScheduled", "False", "Unschedulable", text, cluster.now()
         )
         cluster.set_status(PODS, record, status, _SCHEDULER)
+        warn(cluster, record.obj, "FailedScheduling", text, _SCHEDULER)
         return
     node = nodes[record.version % len(nodes)]
     status["conditions"] = _conditions(record.obj, cluster.now(), scheduled=True)
@@ -78,8 +81,11 @@ def _schedule(cluster: Cluster, record: Record) -> None:
 
 def _start(cluster: Cluster, key: ObjectKey, record: Record) -> None:
     pod = record.obj
-    if any(is_broken(item["image"]) for item in _all_containers(pod["spec"])):
+    broken = [item for item in _all_containers(pod["spec"]) if is_broken(item["image"])]
+    if broken:
         cluster.set_status(PODS, record, _waiting_status(cluster, pod), _KUBELET)
+        text = f'Failed to pull image "{broken[0]["image"]}": not found'
+        warn(cluster, pod, "Failed", text, _KUBELET)
         return
     if not _elapsed(cluster, key, record, "start", ready_delay(cluster, pod)):
         return
@@ -89,7 +95,6 @@ def _start(cluster: Cluster, key: ObjectKey, record: Record) -> None:
 def _finish(cluster: Cluster, key: ObjectKey, record: Record) -> None:
     if not _elapsed(cluster, key, record, "finish", ready_delay(cluster, record.obj)):
         return
-    cluster.due.pop(record.obj["metadata"]["uid"], None)
     code = max(exit_code(item) for item in record.obj["spec"]["containers"])
     cluster.set_status(PODS, record, _ended_status(cluster, record.obj, code), _KUBELET)
 
@@ -97,12 +102,14 @@ def _finish(cluster: Cluster, key: ObjectKey, record: Record) -> None:
 def _elapsed(cluster: Cluster, key: ObjectKey, record: Record, step: str, seconds: float) -> bool:
     """Has `seconds` passed since this step was first asked for? Sets the timer if not."""
     mark = f"{record.obj['metadata']['uid']}/{step}"
-    due = cluster.due.setdefault(mark, cluster.hub.time() + seconds)
+    known, due = cluster.due.get(key, ("", 0.0))
+    if known != mark:
+        due = cluster.hub.time() + seconds
+        cluster.due[key] = (mark, due)
     left = due - cluster.hub.time()
     if left > 0:
         cluster.hub.add_after(left, reconcile_pod, key)
         return False
-    del cluster.due[mark]
     return True
 
 
@@ -204,8 +211,6 @@ def _waiting_status(cluster: Cluster, pod: Json) -> Json:
 
 
 def _image_id(image: str) -> str:
-    import hashlib
-
     return f"{image.split('@')[0]}@sha256:{hashlib.sha256(image.encode()).hexdigest()}"
 
 

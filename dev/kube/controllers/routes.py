@@ -40,6 +40,8 @@ _OWN: Final[dict[StorageKey, Reconcile]] = {
     simple.BUDGETS: simple.reconcile_budget,
     simple.DEFINITIONS: simple.reconcile_definition,
 }
+#: Controllers that have something to clear away when their object is gone.
+_CLEANED_UP: Final = frozenset({common.PODS, services.SERVICES})
 _BY_OWNER_KIND: Final[dict[str, Reconcile]] = {
     "Deployment": reconcile_deployment,
     "ReplicaSet": reconcile_replica_set,
@@ -54,7 +56,7 @@ def route(cluster: Cluster, change: Change) -> Iterator[Task]:
     """The reconciliations to queue after a change."""
     obj, key, storage = change.record.obj, change.record.key, change.storage
     own = _OWN.get(storage)
-    if own is not None and (change.type != DELETED or storage == services.SERVICES):
+    if own is not None and (change.type != DELETED or storage in _CLEANED_UP):
         yield own, key
     for uid in uids_to_collect(change):
         yield collect, ("", uid)

@@ -105,6 +105,9 @@ def test_a_broken_image_never_becomes_available(app: KubeTarget) -> None:
     assert "timed out" in written
     assert app.get("deployment", "app")["status"]["availableReplicas"] == 2
     app.eventually(lambda: "ImagePull" in app.kubectl("get", "pods"))
+    if app.simulated:  # a real kubelet says it in its own words
+        events = app.kubectl("get", "events", "--field-selector", "type=Warning")
+        assert 'Failed to pull image "busybox:broken"' in events
 
 
 def test_wait_for_deletion_and_for_conditions(app: KubeTarget) -> None:
