@@ -42,7 +42,7 @@ Timeout = Annotated[
         show_default="60",
     ),
 ]
-_COMMON: dict[str, tuple[Any, Any]] = {
+COMMON: dict[str, tuple[Any, Any]] = {
     "output": (Output, None),
     "server": (Server, None),
     "context_name": (ContextName, None),
@@ -61,7 +61,7 @@ def remember(
 ) -> None:
     """Keep the common options that stand before the command's name."""
     given = locals().copy()
-    ctx.obj = {name: given[name] for name in _COMMON if given[name]}
+    ctx.obj = {name: given[name] for name in COMMON if given[name]}
 
 
 def command(app: typer.Typer, name: str) -> Callable[[F], F]:
@@ -77,13 +77,13 @@ def command(app: typer.Typer, name: str) -> Callable[[F], F]:
 
         @functools.wraps(function)
         def run(ctx: typer.Context, **given: Any) -> None:
-            common = {key: given.pop(key) for key in _COMMON}
+            common = {key: given.pop(key) for key in COMMON}
             before = ctx.find_root().obj or {}
             _run(function, _session({**before, **{k: v for k, v in common.items() if v}}), given)
 
         run.__signature__ = inspect.Signature([_ctx(), *own, *_common()])  # type: ignore[attr-defined] # inspect reads it
         run.__annotations__ = {"ctx": typer.Context, **{p.name: p.annotation for p in own}}
-        run.__annotations__ |= {name: annotation for name, (annotation, _) in _COMMON.items()}
+        run.__annotations__ |= {name: annotation for name, (annotation, _) in COMMON.items()}
         del run.__wrapped__
         app.command(name)(run)
         return function
@@ -99,7 +99,7 @@ def _ctx() -> inspect.Parameter:
 def _common() -> list[inspect.Parameter]:
     return [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=default)
-        for name, (kind, default) in _COMMON.items()
+        for name, (kind, default) in COMMON.items()
     ]
 
 

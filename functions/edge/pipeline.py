@@ -196,7 +196,7 @@ def _query(endpoint: Endpoint, req: HttpRequest) -> dict[str, Any]:
 
 def _validated(adapter: TypeAdapter[Any], given: dict[str, str], where: str) -> Any:
     try:
-        return adapter.validate_strings(given)
+        return adapter.validate_strings(given, by_alias=True, by_name=False)
     except ValidationError as error:
         raise invalid(error, adapter, where) from None
 
@@ -216,7 +216,7 @@ def _body(endpoint: Endpoint, payload: bytes) -> Any:
     if not payload or adapter is None:
         raise one("body", "is empty", "send the document that this call needs")
     try:
-        return adapter.validate_json(payload, strict=True)
+        return adapter.validate_json(payload, strict=True, by_alias=True, by_name=False)
     except ValidationError as error:
         raise invalid(error, adapter, "body") from None
 

@@ -23,8 +23,8 @@ from tests.joined_cluster import JoinedCluster, join
 from tests.running import RunningControlPlane
 
 SEED = 20_260_101
-EXAMPLES = 2
-RUN_SECONDS = 360
+EXAMPLES = 4
+RUN_SECONDS = 240
 CHECKS = (
     "not_a_server_error",
     "status_code_conformance",
@@ -33,7 +33,7 @@ CHECKS = (
     "response_schema_conformance",
     "negative_data_rejection",
 )
-AGENT_OPERATIONS = "desired_get|status_report|register"
+AGENTS = "desired_get|status_report|register"
 
 
 @pytest.fixture(scope="module")
@@ -84,25 +84,29 @@ def explore(running: RunningControlPlane, phases: str, *options: str, **credenti
     assert result.returncode == 0, f"{result.stdout[-12000:]}{result.stderr[-4000:]}"
 
 
-# Coverage (each constraint of the document met and broken once) is for the one who may do most;
-# what the others may not do is answered 403 before any of that is looked at.
-@pytest.mark.timeout(400)
-@pytest.mark.parametrize(
-    ("person", "phases"),
-    [("reader", "fuzzing"), ("operator", "fuzzing"), ("admin", "coverage")],
-    ids=["reader", "operator", "admin"],
-)
+@pytest.mark.parametrize("person", ["reader", "operator", "admin"])
 def test_the_server_does_what_the_document_says_to_a(
-    person: str, phases: str, running: RunningControlPlane, cluster: JoinedCluster
+    person: str, running: RunningControlPlane, cluster: JoinedCluster
 ) -> None:
     token = running.tokens[f"{person}@demo"]
-    members_only = ("--exclude-operation-id-regex", f"^({AGENT_OPERATIONS})$")
-    explore(running, phases, *members_only, **{TOKEN: token})
+    explore(running, "fuzzing", f"--exclude-operation-id-regex=^({AGENTS})$", **{TOKEN: token})
+
+
+# Each constraint of the document, met once and broken once, for the one who may do most: what the
+# others may not do is answered 403 before any of that is looked at. Publishing is left to the
+# fuzzing above: its schema alone has more constraints than all others together.
+@pytest.mark.timeout(RUN_SECONDS + 30)
+def test_every_constraint_of_the_document_is_the_servers_own(
+    running: RunningControlPlane, cluster: JoinedCluster
+) -> None:
+    token = running.tokens["admin@demo"]
+    left_out = f"--exclude-operation-id-regex=^({AGENTS}|desired_publish)$"
+    explore(running, "coverage", left_out, **{TOKEN: token})
 
 
 def test_the_server_does_what_the_document_says_to_an_agent(
     running: RunningControlPlane, cluster: JoinedCluster
 ) -> None:
     credential: dict[str, Any] = dataclasses.asdict(cluster)
-    agents_only = ("--include-operation-id-regex", f"^({AGENT_OPERATIONS})$")
-    explore(running, "coverage,fuzzing", *agents_only, **{AGENT: json.dumps(credential)})
+    agents_only = f"--include-operation-id-regex=^({AGENTS})$"
+    explore(running, "fuzzing", agents_only, **{AGENT: json.dumps(credential)})
