@@ -9,7 +9,7 @@ TOOLS := $(STATE)/bin/.ready
 export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test lint bench proto lock clean
+.PHONY: help setup demo up test lint bench fleet proto lock clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -46,6 +46,9 @@ lint: setup ## ruff, mypy, import-linter, basedpyright
 
 bench: setup ## benchmarks as ratios measured side by side (ONLY=name picks one)
 	@$(BIN)/python -m bench $(ONLY)
+
+fleet: setup ## N agents in a SCENARIO of dev/fleet/scenarios (N=100 SCENARIO=bad-canary)
+	@$(BIN)/python -m dev.fleet -n $(or $(N),100) $(or $(SCENARIO),bad-canary)
 
 proto: $(READY) ## regenerate shared/rpc/v1 from protos/
 	@$(BIN)/python -m grpc_tools.protoc -Ishared/rpc/v1=protos/arcbridge/relay/v1 \
