@@ -27,17 +27,19 @@ class Who(Enum):
     """A cluster's assertion, signed with its certificate's key."""
     MEMBER = "member"
     """A person or service of the tenant with one of the rule's roles."""
+    PLATFORM = "platform"
+    """A person or service that runs the platform; nobody inside of any tenant by that."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Who may call one Function; `roles` counts for members only: any one of them is enough."""
+    """Who may call one Function; any one of the roles is enough, where there are any."""
 
     who: Who
     roles: tuple[Role, ...] = ()
 
     def allows(self, held: frozenset[Role]) -> bool:
-        """Whether a member who holds these roles may; a role includes lesser ones."""
+        """Whether someone who holds these roles may; a role includes lesser ones."""
         return any(roles.allows(held, needed) for needed in self.roles)
 
 
@@ -49,6 +51,7 @@ RESPONDER = Rule(Who.MEMBER, (Role.RESPONDER, Role.OPERATOR))
 """The operator sees what the responder is paged for; the responder changes nothing."""
 OPERATOR = Rule(Who.MEMBER, (Role.OPERATOR,))
 ADMIN = Rule(Who.MEMBER, (Role.ADMIN,))
+PLATFORM = Rule(Who.PLATFORM, (Role.PLATFORM_ADMIN,))
 
 RULES: Mapping[str, Rule] = MappingProxyType(
     {
@@ -88,6 +91,13 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "drift_correct": OPERATOR,
         "drift_accept": OPERATOR,
         "events_list": READER,
+        "tenants_list": PLATFORM,
+        "tenants_create": PLATFORM,
+        "tenants_get": PLATFORM,
+        "tenants_patch": PLATFORM,
+        "tenants_suspend": PLATFORM,
+        "tenants_resume": PLATFORM,
+        "tenants_delete": PLATFORM,
         "health_summary": RESPONDER,
         "health_live": ANYONE,
         "health_ready": ANYONE,

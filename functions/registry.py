@@ -16,6 +16,7 @@ from functions import (
     register,
     rollouts,
     status,
+    tenants,
 )
 from functions.edge.endpoint import Endpoint
 from functions.edge.resource import Resource
@@ -40,6 +41,7 @@ RESOURCES: tuple[Resource, ...] = (
     register.api,
     status.api,
     health.api,
+    tenants.api,
     metrics.api,
     documents.api,
 )

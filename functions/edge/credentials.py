@@ -35,7 +35,7 @@ async def authenticate(
             return await authentication.agent(
                 plane, bearer(req), access, address=address, traceparent=traceparent
             )
-        case Who.MEMBER:
+        case Who.MEMBER | Who.PLATFORM:
             caller = await authentication.person(
                 plane, bearer(req), address=address, traceparent=traceparent
             )

@@ -97,7 +97,7 @@ class Endpoint:
     @property
     def takes_idempotency_key(self) -> bool:
         """Members' POSTs do; agents' are idempotent by their own ids."""
-        return self.method == "POST" and self.rule.who is Who.MEMBER
+        return self.method == "POST" and self.rule.who in (Who.MEMBER, Who.PLATFORM)
 
     @cached_property
     def hints(self) -> dict[str, Any]:

@@ -31,6 +31,7 @@ _SECURITY: Mapping[Who, list[dict[str, list[str]]]] = {
     Who.TOKEN_HOLDER: [],
     Who.AGENT: [{"agent": []}],
     Who.MEMBER: [{"member": []}],
+    Who.PLATFORM: [{"member": []}],
 }
 _SCHEMES = {
     "member": {
@@ -246,11 +247,11 @@ def problem_codes(endpoint: Endpoint) -> set[ErrorCode]:
     codes.update(endpoint.problems)
     if endpoint.wants_call:
         codes.add(ErrorCode.UNAVAILABLE)
-    if endpoint.rule.who in (Who.AGENT, Who.MEMBER):
+    if endpoint.rule.who in (Who.AGENT, Who.MEMBER, Who.PLATFORM):
         codes |= {ErrorCode.UNAUTHENTICATED, ErrorCode.FORBIDDEN}
     if endpoint.path:
         codes.add(ErrorCode.NOT_FOUND)
-    if endpoint.method != "GET" and endpoint.rule.who is Who.MEMBER:
+    if endpoint.method != "GET" and endpoint.rule.who in (Who.MEMBER, Who.PLATFORM):
         codes.add(ErrorCode.CONFLICT)
     if endpoint.body is not None:
         codes.add(ErrorCode.UNSUPPORTED_MEDIA_TYPE)

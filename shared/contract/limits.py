@@ -38,3 +38,8 @@ REGISTER_PER_ADDRESS: Final = (1.0, 10)
 """Rate per second and burst; the same shape below."""
 PUBLISH_PER_TENANT: Final = (10.0, 50)
 STATUS_PER_CLUSTER: Final = (5.0, 100)
+
+CLUSTERS_PER_TENANT: Final = 10_000
+EXTENSIONS_PER_TENANT: Final = 1_000
+PUBLISHES_PER_HOUR: Final = 1_000
+"""Quotas of a tenant for which nothing else is set."""

@@ -21,7 +21,7 @@ from shared.contract.states import RevisionState, RolloutKind
 from shared.domain.dependencies import find_cycle
 from shared.domain.errors import ArcBridgeError
 from shared.domain.goals import goals
-from shared.services import audit, nudge, pace
+from shared.services import audit, nudge, pace, quotas
 from shared.services.caller import Caller
 from shared.services.failpoints import hit
 from shared.services.hot_path import HotPath
@@ -69,6 +69,8 @@ async def _publish(
         if found is not None:
             return content.result(name, created=False, rollout_id=found), None
     else:
+        is_new = row["deleted_at"] is not None or content.number == 1
+        await quotas.check_publish(tx, caller.tenant, now, is_new=is_new)
         await _store(tx, caller, manifest, content, now)
     started = await _start(tx, caller, manifest, content.number, now)
     await audit.append(

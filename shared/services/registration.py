@@ -24,7 +24,7 @@ from shared.identity import bootstrap, csr
 from shared.identity.bootstrap import BootstrapSecret
 from shared.identity.certificates import IssuedCertificate, PublicKey, spki
 from shared.identity.spiffe import SpiffeId
-from shared.services import audit, certificates, ids, placement, rate_limit
+from shared.services import audit, certificates, ids, placement, quotas, rate_limit
 from shared.services.caller import Caller
 from shared.services.control_plane import ControlPlane
 from shared.store.json import jsonb
@@ -52,7 +52,8 @@ async def register(
     traceparent: str | None = None,
 ) -> RegisterResponse:
     """A certificate for the key of the request. Raises RegistrationRefused, InvalidRequest,
-    AlreadyExists (the name is taken and the token is not bound to it), RateLimited."""
+    AlreadyExists (the name is taken and the token is not bound to it), QuotaExceeded,
+    RateLimited."""
     await cp.limits.check(rate_limit.REGISTER, rate_limit.address_subject(address))
     secret = bootstrap.parse(request.token)
     if secret is None:
@@ -87,7 +88,7 @@ async def _claim(
             raise _refused(address, flaw or "unknown")
         if token["used_cluster"] is not None:
             return Claim(token["used_cluster"], token["labels"])
-        cluster_id = await _cluster_id(tx, secret.tenant, request.cluster_name, token)
+        cluster_id = await _cluster_id(tx, secret.tenant, request.cluster_name, token, now)
         await tx.execute(
             _Q.use_token,
             tenant=secret.tenant,
@@ -115,15 +116,17 @@ def _flaw(
     return "expired" if now >= token["expires_at"] else None
 
 
-async def _cluster_id(tx: Transaction, tenant: str, name: str, token: Row) -> UUID:
+async def _cluster_id(tx: Transaction, tenant: str, name: str, token: Row, now: datetime) -> UUID:
     """The identity to register under: a known one only with a token that is bound to its name."""
     known = await tx.one(_Q.find_by_name, tenant=tenant, name=name)
     if known is None:
+        await quotas.check_new_cluster(tx, tenant, now)
         return ids.new_id()
     if token["cluster_name"] == name:
         cluster_id: UUID = known["cluster_id"]
         return cluster_id
     if known["deregistered"]:
+        await quotas.check_new_cluster(tx, tenant, now)
         return ids.new_id()
     raise ArcBridgeError(
         ErrorCode.ALREADY_EXISTS,

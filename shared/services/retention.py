@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from shared.contract.limits import IDEMPOTENCY_KEPT
-from shared.services import timers
+from shared.services import purge, timers
 from shared.services.control_plane import ControlPlane
 from shared.store.queries import Query, load
 from shared.telemetry.logs import get_logger
@@ -39,6 +39,7 @@ async def run(cp: ControlPlane) -> int:
         if deleted:
             _log.info("rows past their time deleted", kind=query.name, rows=deleted)
         total += deleted
+    total += await purge.run(cp)
     await timers.note_run(cp, NAME)
     return total
 

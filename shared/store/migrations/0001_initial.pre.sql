@@ -6,8 +6,10 @@
 
 create table tenants (
     tenant_id   text primary key check (tenant_id ~ '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$'),
-    state       text not null default 'Active' check (state in ('Active', 'Suspended')),
-    created_at  timestamptz not null default now()
+    state       text not null default 'Active' check (state in ('Active', 'Suspended', 'Deleted')),
+    quotas      jsonb not null default '{}',            -- Quotas; absent ones are the defaults
+    created_at  timestamptz not null default now(),
+    purged_at   timestamptz                             -- Deleted, and nothing left but the trail
 );
 
 create table bootstrap_tokens (
