@@ -18,7 +18,7 @@ from shared.domain.errors import ArcBridgeError
 from shared.pacing.source import Bucket, Grant
 
 _KEPT_SECONDS = 86_400.0
-"""A bucket that is not used for a day beyond its fill time is forgotten."""
+"""A pacing bucket is forgotten a day after it became full; after that it starts empty again."""
 
 
 class RedisTokens:
@@ -42,7 +42,9 @@ class RedisTokens:
     async def _run(self, buckets: Sequence[Bucket], wanted: int, what: str) -> tuple[int, int]:
         arguments: list[str | int | float] = [wanted, what]
         for bucket in buckets:
-            kept = round((bucket.rate.fill_seconds + _KEPT_SECONDS) * 1000)
+            # One that starts full is worth keeping only while it is not full.
+            beyond = 0.0 if bucket.starts_full else _KEPT_SECONDS
+            kept = round((bucket.rate.fill_seconds + beyond) * 1000) + 1
             interval = f"{bucket.rate.interval * 1e6:.6f}"
             arguments += [interval, bucket.rate.burst, int(bucket.starts_full), kept]
         try:

@@ -4,10 +4,11 @@ import psycopg
 import pytest
 
 from shared.contract.errors import ErrorCode
+from shared.contract.extension import ExtensionManifest
 from shared.contract.states import Role
 from shared.contract.tenant import Quotas, TenantPatch, TenantRequest, TenantState
 from shared.domain.errors import ArcBridgeError
-from shared.services import events, purge, retention, tenants
+from shared.services import events, publish, purge, retention, tenants
 from shared.services.caller import Caller
 from shared.services.control_plane import ControlPlane
 from tests.integration.services.joining import admin, join
@@ -55,6 +56,29 @@ async def test_a_quota_of_clusters_holds_for_new_ones_only(control_plane: Contro
     await tenants.patch(control_plane, PLATFORM, "acme", TenantPatch(quotas=Quotas(clusters=1)))
     assert await code_of(join(control_plane, "eu-2")) is ErrorCode.QUOTA_EXCEEDED
     assert await join(control_plane, "eu-2", tenant="other")
+
+
+async def test_quotas_of_extensions_and_publishes_hold(control_plane: ControlPlane) -> None:
+    def manifest(name: str, namespace: str = "shop") -> ExtensionManifest:
+        return ExtensionManifest.model_validate({
+            "metadata": {"name": name},
+            "spec": {
+                "placement": {},
+                "namespace": namespace,
+                "source": {"kustomize": {"files": {"kustomization.yaml": ""}}},
+            },
+        })  # fmt: skip
+
+    quotas = Quotas(extensions=1, publishes_per_hour=2)
+    await tenants.patch(control_plane, PLATFORM, "acme", TenantPatch(quotas=quotas))
+    await publish.publish(control_plane, admin(), manifest("one"))
+    more = publish.publish(control_plane, admin(), manifest("two"))
+    assert await code_of(more) is ErrorCode.QUOTA_EXCEEDED
+    await publish.publish(control_plane, admin(), manifest("one", "store"))
+    again = await publish.publish(control_plane, admin(), manifest("one", "store"))
+    assert not again.created  # the same content is no further revision
+    third = publish.publish(control_plane, admin(), manifest("one", "third"))
+    assert await code_of(third) is ErrorCode.QUOTA_EXCEEDED
 
 
 async def test_only_a_suspended_tenant_is_deleted_and_only_its_trail_stays(

@@ -1,4 +1,6 @@
 import asyncio
+import os
+import signal
 import time
 from contextlib import suppress
 
@@ -154,3 +156,26 @@ async def test_connections_that_died_while_idle_are_replaced_unseen(
         await private_postgres.kill()
         await private_postgres.start()
         await database.ping()
+
+
+async def test_a_backend_that_is_stopped_is_given_up_on_our_side(
+    private_postgres: PostgresServer,
+) -> None:
+    """It cannot even end its own statement: only the deadline of the client helps."""
+    apply(private_postgres.url())
+    allow_login(private_postgres.url(), APP_LOGIN, APP_PASSWORD)
+    url = with_login(private_postgres.url(), APP_LOGIN, APP_PASSWORD)
+    limits = Limits(transaction_seconds=0.5, max_connections=1)
+    async with Database.open(url, limits=limits) as database:
+        async with database.platform() as tx:
+            stopped = await tx.value(Query("pid", "test", "select pg_backend_pid()"))
+        os.kill(stopped, signal.SIGSTOP)
+        try:
+            started = time.monotonic()
+            with pytest.raises(ArcBridgeError) as caught:
+                await add_tenants(database, "lost")
+            assert caught.value.code is ErrorCode.UNAVAILABLE
+            assert time.monotonic() - started < 15
+            await add_tenants(database, "acme")  # on another connection
+        finally:
+            os.kill(stopped, signal.SIGCONT)
