@@ -79,7 +79,12 @@ def explore(running: RunningControlPlane, phases: str, *options: str, **credenti
         **credential,
     }
     result = subprocess.run(
-        command, cwd=running.ca_dir, env=environ, timeout=RUN_SECONDS, capture_output=True, text=True
+        command,
+        cwd=running.ca_dir,  # it keeps a cache where it runs
+        env=environ,
+        timeout=RUN_SECONDS,
+        capture_output=True,
+        text=True,
     )
     assert result.returncode == 0, f"{result.stdout[-12000:]}{result.stderr[-4000:]}"
 
