@@ -103,9 +103,13 @@ def _document(cluster: Cluster, request: Request) -> Response | None:
         case ["openapi", "v3"]:
             return Response.of(openapi.index(registry, request.prefix))
         case ["openapi", "v3", "api", version]:
-            return _cached(cluster, request, lambda: openapi.document(registry, "", version))
+            return _cached(
+                cluster, request, lambda: openapi.document(registry, "", version), group=""
+            )
         case ["openapi", "v3", "apis", group, version]:
-            return _cached(cluster, request, lambda: openapi.document(registry, group, version))
+            return _cached(
+                cluster, request, lambda: openapi.document(registry, group, version), group=group
+            )
         case _:
             return None
 
@@ -121,17 +125,19 @@ def _cached(
     request: Request,
     make: Callable[[], dict[str, Any] | None],
     content_type: str = JSON_TYPE,
+    group: str | None = None,
 ) -> Response:
     """A large document, made once per state of the registry; 304 when the client has it."""
     key = f"{request.path} {content_type}"
-    kept = cluster.registry.documents.get(key)
+    documents = cluster.registry.documents(group)
+    kept = documents.get(key)
     if kept is None:
         document = make()
         if document is None:
             raise no_such_path()
         body = json.dumps(document, separators=(",", ":")).encode()
         tag = f'"{hashlib.sha256(body).hexdigest().upper()}"'
-        kept = cluster.registry.documents[key] = (body, tag)
+        kept = documents[key] = (body, tag)
     body, tag = kept
     headers = {"etag": tag, "vary": "Accept"}
     if request.headers.get("if-none-match") == tag:

@@ -6,7 +6,6 @@ for each resource the operations with their query parameters.
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any, Final
 
 from dev.kube.registry import Registry
@@ -34,7 +33,7 @@ def index(registry: Registry, prefix: str) -> Json:
     paths = {}
     for group, version in {(item.group, item.version): None for item in registry.all()}:
         path = f"apis/{group}/{version}" if group else f"api/{version}"
-        digest = hashlib.sha256(f"{path}/{registry.generation}".encode()).hexdigest().upper()
+        digest = registry.digest(group, version)
         paths[path] = {"serverRelativeURL": f"{prefix}/openapi/v3/{path}?hash={digest}"}
     return {"paths": paths}
 
