@@ -133,9 +133,9 @@ class Connection:
             self._around.story.server_time(moment)
         self._around.story.connected(welcome.relay_id, welcome.session_epoch)
         # Wake-ups that were sent while there was no stream are lost.
-        self.fetcher.wake()
+        self.fetcher.retry_now()
         # What an older epoch was refused for can be reported now.
-        self._around.journal.news.set()
+        self.reporter.retry_now()
 
     def beaten(self) -> None:
         self.last_heartbeat = self._around.clock.now()

@@ -30,14 +30,16 @@ class Leader:
     clock: Clock
     metrics: AgentMetrics
     new_reconciler: NewReconciler
-    new_member: Callable[..., Member] = Member
+    term: Callable[[], int]
+    """Of the lease that this replica leads by."""
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
             resource = await self._find()
             async with Journal.open(self.settings.state_dir, self.clock) as journal:
-                member = self.new_member(
+                await journal.begin_term(self.term())
+                member = Member(
                     self.settings,
                     self.kube,
                     self.clock,

@@ -50,7 +50,9 @@ async def _take_part(settings: AgentProcessSettings, kube: KubeClient) -> None:
     )
     # A plain handler, not the loop's: it must run before anything that waits in the loop does.
     signal.signal(signal.SIGCONT, lambda *_: elector.check_after_pause())
-    leader = Leader(settings, kube, clock, metrics, reconcilers(settings, kube))
+    leader = Leader(
+        settings, kube, clock, metrics, reconcilers(settings, kube), term=lambda: elector.term
+    )
     health = HealthServer(
         alive=lambda: not elector.leading or elector.lease_left_seconds > 0,
         ready=lambda: True,

@@ -15,6 +15,7 @@ from agent.cluster.resource import API_VERSION, KIND
 from agent.cluster.status import StatusFacts, render_status, without_heartbeat
 from agent.errors import KubeError
 from agent.kube.client import KubeClient
+from agent.waiting import wait_for
 from shared.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -47,12 +48,8 @@ class StatusWriter:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            try:
-                async with asyncio.timeout(LOOK_SECONDS):
-                    await self._changed.wait()
+            if await wait_for(self._changed, LOOK_SECONDS):
                 await self.clock.sleep(GATHER_SECONDS)
-            except TimeoutError:
-                pass
             self._changed.clear()
             await self.write_if_due()
 

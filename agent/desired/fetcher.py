@@ -16,6 +16,7 @@ from agent.backoff import Backoff, Random, spread
 from agent.clock import Clock
 from agent.errors import AgentError
 from agent.journal.journal import Journal
+from agent.waiting import wait_for
 from shared.contract.desired import DesiredDocument
 from shared.telemetry.logs import get_logger
 from shared.telemetry.tracing import Kind, span
@@ -39,12 +40,18 @@ class Fetcher:
     """Hears of each attempt: None for success."""
     backoff: Backoff = field(default_factory=lambda: Backoff(cap_seconds=60.0))
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _heard: asyncio.Event = field(default_factory=asyncio.Event)
     _cause: str | None = None
 
     def wake(self, traceparent: str | None = None) -> None:
         """Fetch soon; any number of calls until then make one fetch."""
         self._cause = traceparent or self._cause
         self._wake.set()
+
+    def retry_now(self) -> None:
+        """The control plane was heard of: a wait after failures need not go on."""
+        self._heard.set()
+        self.wake()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -84,17 +91,12 @@ class Fetcher:
 
     async def _wait(self, error: AgentError | None, failures: int) -> None:
         """Until a wake-up, or the next poll. After a failure a wake-up does not shorten the wait:
-        who cannot answer now is not asked faster."""
+        who cannot answer now is not asked faster; a stream that opens does, but for what the
+        control plane itself asked to wait."""
         poll = spread(self.poll_seconds, POLL_SPREAD, self.random)
-        if error is None:
-            try:
-                async with asyncio.timeout(poll):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
+        if error is None or isinstance(error, UnusableDocument):
+            await wait_for(self._wake, poll)
             return
-        asked = getattr(error, "retry_after", None) or 0.0
-        delay = self.backoff.delay(failures, self.random)
-        if isinstance(error, UnusableDocument):
-            delay = poll
-        await self.clock.sleep(max(asked, delay))
+        await self.clock.sleep(getattr(error, "retry_after", None) or 0.0)
+        self._heard.clear()
+        await wait_for(self._heard, self.backoff.delay(failures, self.random))

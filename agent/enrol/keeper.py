@@ -20,6 +20,7 @@ from agent.credentials.trust import UntrustedControlPlane
 from agent.enrol.decision import Step, next_step
 from agent.enrol.registrar import Registrar
 from agent.errors import AgentError, KubeError
+from agent.waiting import wait_for
 from shared.contract.errors import ErrorCode
 from shared.contract.reasons import ReasonCode
 from shared.contract.registration import ClusterFacts
@@ -75,11 +76,7 @@ class IdentityKeeper:
             except AgentError as error:
                 failures += 1
                 wait = max(self._say(error), self.backoff.delay(failures, self.random))
-            try:
-                async with asyncio.timeout(wait):
-                    await self._look.wait()
-            except TimeoutError:
-                pass
+            await wait_for(self._look, wait)
 
     async def _step(self) -> float:
         """Do what is to be done now; returns seconds until the next look."""

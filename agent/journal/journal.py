@@ -78,6 +78,16 @@ class Journal:
         """What waits to be acknowledged."""
         return self._totals
 
+    async def begin_term(self, term: int) -> None:
+        """Forget document and events if another replica led since they were written.
+
+        To act on them would undo what it did, and to report them would hide what it reported.
+        Both are had again: the document from the control plane, the state from the cluster.
+        """
+        if not await self._write(lambda: self._store.begin_term(term)):
+            log.info("another replica led meanwhile, the journal begins anew", term=term)
+            self._document = None
+
     async def record(self, draft: EventDraft) -> None:
         """Return once the event is durable."""
 

@@ -36,6 +36,10 @@ select sequence, event from events order by sequence limit :count;
 -- What the control plane has stored, or refused for good, is not kept.
 delete from events where sequence <= :sequence;
 
+-- name: forget_events
+-- Another replica led meanwhile: what waits here may be older than what it has reported.
+delete from events;
+
 -- name: drop_event
 -- One event that the control plane will never take.
 delete from events where sequence = :sequence;

@@ -110,6 +110,21 @@ class JournalStore:
         with self._transaction():
             self._db.execute(_QUERIES["drop_event"], {"sequence": sequence})
 
+    def begin_term(self, term: int) -> bool:
+        """Take the journal up under a lease of this term; whether its content still counts.
+
+        Terms grow by one with each change of holder: one that gave the lease back and took it
+        again is one further, one in whose absence another led is two or more.
+        """
+        last = self.get("term")
+        counts = last is None or term - int(last) in (0, 1)
+        with self._transaction():
+            if not counts:
+                self._db.execute(_QUERIES["forget_events"])
+                self._db.execute(_QUERIES["put_state"], {"name": "document", "value": ""})
+            self._db.execute(_QUERIES["put_state"], {"name": "term", "value": str(term)})
+        return counts
+
     def totals(self) -> Totals:
         """How much waits."""
         row = self._db.execute(_QUERIES["totals"]).fetchone()

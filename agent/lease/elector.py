@@ -12,6 +12,7 @@ import os
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from agent.clock import Clock
 from agent.errors import KubeAlreadyExists, KubeConflict, KubeError, KubeNotFound
@@ -38,6 +39,8 @@ class Elector:
     clock: Clock
     on_leading: Callable[[bool], None]
     exit_at_once: Callable[[int], None] = os._exit
+    term: int = 0
+    """Of the lease that is held: grows with each change of holder."""
     _renewed_at: float | None = None
     _seen_version: str = ""
     _seen_at: float = 0.0
@@ -139,11 +142,12 @@ class Elector:
                 log.warning("lease was taken", holder=record.holder)
                 self._renewed_at = self.clock.monotonic() - self.lease_seconds * 2 / 3
             return False
-        taken = record.holder != self.instance
+        body = self._body(self.instance, record, taken=record.holder != self.instance)
         try:
-            await self.kube.replace(resource, self._body(self.instance, record, taken=taken))
+            await self.kube.replace(resource, body)
         except KubeConflict:
             return False
+        self.term = body["spec"]["leaseTransitions"]
         return True
 
     async def _create(self) -> bool:
@@ -152,6 +156,7 @@ class Elector:
             await self.kube.create(resource, self._body(self.instance, None, taken=True))
         except (KubeAlreadyExists, KubeConflict):
             return False
+        self.term = 0
         return True
 
     async def _release(self) -> None:
@@ -160,7 +165,7 @@ class Elector:
         if record.holder == self.instance:
             await self.kube.replace(resource, self._body("", record, taken=False))
 
-    def _body(self, holder: str, before: LeaseRecord | None, *, taken: bool) -> dict[str, object]:
+    def _body(self, holder: str, before: LeaseRecord | None, *, taken: bool) -> dict[str, Any]:
         return lease_body(
             LEASE_NAME,
             self.namespace,

@@ -19,6 +19,7 @@ from agent.credentials.identity import Identity
 from agent.link.channel import relay_stub
 from agent.link.endings import End, Ended, ended_by
 from agent.link.session import Opening, Session
+from agent.waiting import wait_for
 from shared.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -73,7 +74,7 @@ class LinkKeeper:
                 again_in_seconds=round(delay, 2),
             )
             self.on_end(ended)
-            await self._pause(delay)
+            await wait_for(self._again, delay)
 
     async def _one_session(self) -> Ended:
         self._again.clear()
@@ -85,13 +86,6 @@ class LinkKeeper:
             return ended_by(error)
         finally:
             self._session = None
-
-    async def _pause(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._again.wait()
-        except TimeoutError:
-            pass
 
 
 def wait_after(ended: Ended, failures: int, backoff: Backoff, random: Random) -> float:

@@ -6,6 +6,7 @@ good. A batch may arrive twice; the control plane knows events by (epoch, sequen
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,6 +18,7 @@ from agent.clock import Clock
 from agent.errors import AgentError
 from agent.journal.journal import Journal
 from agent.report.batch import next_batch
+from agent.waiting import wait_for
 from shared.contract.errors import ErrorCode
 from shared.contract.limits import STATUS_EVENTS_PER_BATCH
 from shared.contract.status import StatusAck, StatusBatch, StatusEvent
@@ -44,6 +46,7 @@ class Reporter:
     on_reported: Callable[[int], None]
     """Hears how many events became durable at the control plane."""
     backoff: Backoff = field(default_factory=lambda: Backoff(cap_seconds=60.0))
+    _heard: asyncio.Event = field(default_factory=asyncio.Event)
     _not_now: datetime | None = None
     _not_now_told: datetime | None = None
     _most: int = STATUS_EVENTS_PER_BATCH
@@ -52,6 +55,10 @@ class Reporter:
         """The cluster asks to be left alone until then, or no longer asks."""
         self._not_now = until
         self.journal.news.set()
+
+    def retry_now(self) -> None:
+        """The control plane was heard of: a wait after failures need not go on."""
+        self._heard.set()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -66,8 +73,9 @@ class Reporter:
             self.on_outcome(error)
             failures = 0 if error is None else failures + 1
             if error is not None:
-                asked = getattr(error, "retry_after", None) or 0.0
-                await self.clock.sleep(max(asked, self.backoff.delay(failures, self.random)))
+                await self.clock.sleep(getattr(error, "retry_after", None) or 0.0)
+                self._heard.clear()
+                await wait_for(self._heard, self.backoff.delay(failures, self.random))
 
     async def _attempt(self, events: tuple[StatusEvent, ...]) -> AgentError | None:
         not_now = self._not_now

@@ -108,6 +108,25 @@ async def test_overflow_counts_bytes_too(tmp_path: Path, clock: FakeClock) -> No
         assert (await journal.pending(50))[-1].revision == 19
 
 
+@pytest.mark.parametrize(("later", "counts"), [(4, True), (5, True), (6, False), (0, False)])
+async def test_what_was_kept_counts_only_if_nobody_else_led_meanwhile(
+    tmp_path: Path, clock: FakeClock, later: int, counts: bool
+) -> None:
+    """Term 5 after 4 is the same replica that gave the lease back and took it again."""
+    async with Journal.open(tmp_path, clock) as journal:
+        await journal.begin_term(4)
+        await journal.record(draft())
+        await journal.keep_document(DOCUMENT)
+        await journal.keep_epoch(3)
+    async with Journal.open(tmp_path, clock) as journal:
+        await journal.begin_term(later)
+        assert bool(await journal.pending(9)) is counts
+        assert journal.document == (DOCUMENT if counts else None)
+        await journal.record(draft())
+        assert (await journal.pending(9))[-1].sequence == 2
+        assert journal.epoch == 3
+
+
 @pytest.mark.parametrize("damage", [b"not a database at all", b""])
 async def test_a_damaged_file_is_put_aside(tmp_path: Path, clock: FakeClock, damage: bytes) -> None:
     async with Journal.open(tmp_path, clock) as journal:

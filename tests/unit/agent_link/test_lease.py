@@ -108,6 +108,21 @@ async def test_a_silent_holder_is_followed_after_its_lease_and_not_before(
     assert LeaseRecord.read(lease.object or {}).transitions == 1
 
 
+async def test_terms_tell_whether_another_led_meanwhile(lease: OneLease, clock: FakeClock) -> None:
+    first, second = elector(lease, clock, "a", []), elector(lease, clock, "b", [])
+    await first._try()
+    await first._try()
+    assert first.term == 0
+    await first._release()
+    await first._try()
+    assert first.term == 1
+    await first._release()
+    await second._try()
+    await second._release()
+    await first._try()
+    assert (second.term, first.term) == (2, 3)
+
+
 async def test_a_holder_that_renews_is_never_followed(lease: OneLease, clock: FakeClock) -> None:
     first, second = elector(lease, clock, "a", []), elector(lease, clock, "b", [])
     for _ in range(20):
