@@ -23,6 +23,7 @@ from agent.reconcile.flux import flux_build
 from agent.reconcile.helm_deployer import HelmDeployer
 from agent.reconcile.manifest_deployer import Build, ManifestDeployer, kustomize_build
 from agent.reconcile.owned import OwnedObjects, Sighting
+from agent.reconcile.pulse import Intent
 from agent.reconcile.record import RecordStore, SourceKind
 from agent.reconcile.seam import (
     ExtensionStatus,
@@ -31,8 +32,9 @@ from agent.reconcile.seam import (
     ReconcileSettings,
     StatusSink,
 )
+from agent.reconcile.surroundings import Surroundings
 from agent.reconcile.work import Deployer
-from agent.reconcile.worker import Intent, Surroundings, Worker
+from agent.reconcile.worker import Worker
 from shared.contract.desired import DesiredDocument, DesiredState
 from shared.contract.reasons import ReasonCode
 from shared.contract.states import ExtensionPhase

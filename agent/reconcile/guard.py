@@ -6,9 +6,7 @@ Correcting is bounded: where someone else keeps changing a field back, it gives 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from agent.errors import StepFailed
+from agent.errors import KubeError, StepFailed
 from agent.reconcile import conditions
 from agent.reconcile.drift import Desired, Found
 from agent.reconcile.drift_rules import DriftRules, describe, identity, report, with_first_seen
@@ -16,15 +14,16 @@ from agent.reconcile.health import explain
 from agent.reconcile.objects import key_of
 from agent.reconcile.observed import ObservedObjects
 from agent.reconcile.reporter import Reporter
+from agent.reconcile.surroundings import Surroundings
 from agent.reconcile.work import Applied
 from shared.contract.desired import DesiredExtension
 from shared.contract.extension import DriftMode, DriftPolicy
 from shared.contract.reasons import ReasonCode
 from shared.contract.states import ExtensionPhase
 from shared.contract.status import ConditionType, Difference, StepSeconds
+from shared.telemetry.logs import get_logger
 
-if TYPE_CHECKING:
-    from agent.reconcile.worker import Surroundings
+log = get_logger(__name__)
 
 _QUIET_SECONDS = 60.0
 """A drift that stays away this long after its correction was set right for good."""
@@ -100,7 +99,7 @@ class Guard:
         """Do what is due. Returns the seconds until something is due by itself."""
         policy = desired.spec.drift if desired.spec else DriftPolicy(mode=DriftMode.OFF)
         health_pause = await self._look_at_health(desired)
-        drift_pause = await self._look_for_drift(desired, policy)
+        drift_pause = await self._look_for_drift_if_allowed(desired, policy)
         pauses = [pause for pause in (health_pause, drift_pause) if pause is not None]
         return max(0.0, min(pauses)) if pauses else None
 
@@ -126,6 +125,19 @@ class Guard:
         await self.report_unhealthy(desired, ReasonCode.HEALTH_CHECK_FAILED, message)
         self._s.changed()
         return None
+
+    async def _look_for_drift_if_allowed(
+        self, desired: DesiredExtension, policy: DriftPolicy
+    ) -> float | None:
+        """Look for drift; where the API server refuses that, try again at the next interval."""
+        try:
+            return await self._look_for_drift(desired, policy)
+        except KubeError as error:
+            if error.retryable:
+                raise
+            log.warning("drift check refused", extension=desired.name, error=str(error)[:300])
+            self._next_check = self._s.clock.monotonic() + policy.interval.total_seconds()
+            return self._pause(policy)
 
     async def _look_for_drift(self, desired: DesiredExtension, policy: DriftPolicy) -> float | None:
         asked = desired.correction > self._reporter.record.correction

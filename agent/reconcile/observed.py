@@ -20,7 +20,7 @@ class ObservedObjects:
         self.live: dict[ObjectKey, Object] = {}
         self._edited: set[ObjectKey] = set()
         self.moved = False
-        """Something was seen since the last refresh."""
+        """Something was seen since whoever waits last set this to False."""
 
     def expect(self, objects: Iterable[Object], live: Mapping[ObjectKey, Object]) -> None:
         """These are the objects, and so they are now. What a watch shows of the time before is
@@ -65,7 +65,6 @@ class ObservedObjects:
                 self.live.pop(key, None)
             else:
                 self.live[key] = slim(found)
-        self.moved = False
 
     def _is_old(self, key: ObjectKey, obj: Object) -> bool:
         floor = self._floor.get(key)

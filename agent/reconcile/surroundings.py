@@ -1,0 +1,35 @@
+"""What every worker of an engine shares."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from agent.clock import Clock
+from agent.kube.client import KubeClient
+from agent.reconcile.drift import DriftChecker
+from agent.reconcile.owned import OwnedObjects
+from agent.reconcile.record import RecordStore, SourceKind
+from agent.reconcile.seam import ReconcileSettings, StatusSink
+from agent.reconcile.work import Deployer
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What every worker shares."""
+
+    kube: KubeClient
+    deployers: Mapping[SourceKind, Deployer]
+    records: RecordStore
+    sink: StatusSink
+    settings: ReconcileSettings
+    clock: Clock
+    drift: DriftChecker
+    owned: OwnedObjects
+    slots: asyncio.Semaphore
+    """How many extensions are applied at once; waiting for readiness takes no slot."""
+    missing_dependency: Callable[[tuple[str, ...]], str | None]
+    """A sentence about the first dependency that is not ready, or None."""
+    changed: Callable[[], None]
+    """Tells that a worker's state changed, for those that depend on it."""
