@@ -60,17 +60,25 @@ def forget_other_addresses(settings: StackSettings) -> None:
 async def announce(running: Stack, path: Path) -> None:
     """Write dev.json and say how to go on."""
     settings = running.settings
+    tokens = await running.people.tokens()
     content: dict[str, object] = {
         "controlPlaneUrl": settings.control_plane_url,
         "relayAddress": settings.relay_address,
         "caBundle": running.ca_bundle,
         "issuer": running.people.issuer,
-        "tokens": await running.people.tokens(),
+        "tokens": tokens,
         "clusters": [
             {"name": cluster.name, "kubeconfig": str(cluster.kubeconfig)}
             for cluster in running.clusters
         ],
     }
+    shell = settings.state / "operator.env"
+    shell.unlink(missing_ok=True)
+    shell.touch(mode=0o600)
+    shell.write_text(
+        f"export ARCBRIDGE_SERVER={settings.control_plane_url}\n"
+        f"export ARCBRIDGE_TOKEN={tokens['operator']}\n"
+    )
     write_ready(path, content)
     print(
         f"""
@@ -83,8 +91,7 @@ ArcBridge is running:
   all of it  {path}
 
 Try:
-  export ARCBRIDGE_SERVER={settings.control_plane_url}
-  export ARCBRIDGE_TOKEN=$(jq -r .tokens.operator {path})
+  . {shell}
   .venv/bin/arcbridge cluster list
   .venv/bin/arcbridge apply -f examples/web/v1.yaml --wait
 

@@ -21,6 +21,7 @@ START_SECONDS = 30.0
 STOP_SECONDS = 15.0
 LEFTOVER_SECONDS = 3.0
 POLL_SECONDS = 0.02
+RETRY_SECONDS = 1.0
 PORT_ATTEMPTS = 5
 LOG_TAIL_CHARACTERS = 2000
 
@@ -65,6 +66,7 @@ class ServerProcess(ABC):
         self._fixed_port = port
         self.port = port or 0
         self._process: asyncio.subprocess.Process | None = None
+        self._keeper: asyncio.Task[None] | None = None
 
     @abstractmethod
     async def prepare(self) -> None:
@@ -108,8 +110,25 @@ class ServerProcess(ABC):
                 self._fixed_port = self.port
                 return
 
+    def keep(self) -> None:
+        """From now on, start it again whenever it ends, until it is stopped on purpose."""
+        self._keeper = asyncio.create_task(self._start_again())
+
+    async def _start_again(self) -> None:
+        while True:
+            if self._process is not None:
+                await self._process.wait()
+            try:
+                await self.start()
+            except BackendError:
+                await asyncio.sleep(RETRY_SECONDS)
+
     async def stop(self) -> None:
         """Ask it to end, and kill it when it does not within 15 s. No effect when not running."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
+            self._keeper = None
         if self._process is None:
             return
         self.send(self.stop_signal)

@@ -28,9 +28,16 @@ class Backends:
 
 @asynccontextmanager
 async def backends(
-    directory: Path, *, durable: bool = True, environ: Mapping[str, str] = os.environ
+    directory: Path,
+    *,
+    durable: bool = True,
+    keep: bool = False,
+    environ: Mapping[str, str] = os.environ,
 ) -> AsyncIterator[Backends]:
-    """PostgreSQL and Redis for the length of the block, with data in `directory`."""
+    """PostgreSQL and Redis for the length of the block, with data in `directory`.
+
+    With `keep` a server that ends is started again where it was.
+    """
     async with AsyncExitStack() as stack:
         own: dict[str, ServerProcess] = {}
         postgres_url = environ.get(POSTGRES_URL)
@@ -47,5 +54,8 @@ async def backends(
             await cache.start()
             own["redis"] = cache
             redis_url = cache.url()
+        if keep:
+            for each in own.values():
+                each.keep()
         pids = {name: process.pid for name, process in own.items()}
         yield Backends(postgres_url=postgres_url, redis_url=redis_url, processes=pids)

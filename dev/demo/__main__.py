@@ -27,7 +27,7 @@ from dev.serving import PortTakenError
 from dev.stack.child import ChildError
 from dev.stack.clusters import ClusterError
 from dev.stack.installed import make_room, tidy_up
-from dev.stack.settings import FAST_SCHEDULES, HTTP_PORT, RELAY_PORT, StackSettings
+from dev.stack.settings import FAST_SCHEDULES, HTTP_PORT, RELAY_PORT, TRACES, StackSettings
 from dev.stack.stack import names_to_simulate, stack
 from dev.stack.surface import CommandFailedError
 from dev.state import StateInUseError, owned, state_directory
@@ -145,7 +145,7 @@ async def run(console: Console, state: Path) -> int:
         if not passed(demo.steps):
             console.print(f"\nLogs: {directory / 'logs'}", highlight=False)
             return 1
-        summary.print_trace(console, lines)
+        summary.print_trace(console, lines, directory / TRACES)
         summary.print_next(console)
         return 0
 

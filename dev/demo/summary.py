@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -15,6 +16,7 @@ from dev.demo.screen import MARKS
 
 TRACED_PARTS = {"control-plane", "relay", "arcbridge-agent"}
 TRACE_SECONDS = 10.0
+TRACE_LINES = 40
 
 
 async def sum_up(scene: Scene, step: Step) -> list[trace.Line]:
@@ -54,19 +56,22 @@ def print_steps(console: Console, steps: Sequence[Step], seconds: float) -> None
     console.print(table)
 
 
-def print_trace(console: Console, lines: Sequence[trace.Line]) -> None:
-    """The tree of spans."""
+def print_trace(console: Console, lines: Sequence[trace.Line], file: Path) -> None:
+    """The beginning of the tree of spans."""
     table = Table(title="The trace of version 2's rollout", title_justify="left", box=None)
     table.add_column("part", style="cyan")
     table.add_column("span")
     table.add_column("from (ms)", justify="right")
     table.add_column("took (ms)", justify="right")
-    for line in lines:
+    for line in lines[:TRACE_LINES]:
         table.add_row(
             line.service, Text(f"{'  ' * line.depth}{line.name}"),
-            f"{line.start_ms:.0f}", f"{line.duration_ms:.1f}",
+            "" if line.start_ms is None else f"{line.start_ms:.0f}",
+            "" if line.duration_ms is None else f"{line.duration_ms:.1f}",
         )  # fmt: skip
     console.print(table)
+    if len(lines) > TRACE_LINES:
+        console.print(f"  … and {len(lines) - TRACE_LINES} more lines: all spans are in {file}")
 
 
 def print_next(console: Console) -> None:

@@ -18,6 +18,7 @@ MARK = "arcbridge.io/demo"
 RESOURCES = "crd/arcbridgeclusters.arcbridge.io"
 DEMO_NAMESPACES = ("arcbridge-demo-web", "arcbridge-demo-motd")
 WAIT = "--timeout=60s"
+DO_NOT_WAIT = "--wait=false"
 
 
 async def make_room(surface: Surface, cluster: Cluster) -> None:
@@ -32,7 +33,7 @@ async def make_room(surface: Surface, cluster: Cluster) -> None:
                 f"{cluster.name} has an ArcBridge agent already, in the namespace {NAMESPACE}."
                 " The demo leaves it alone: use another cluster"
             )
-        await leave_clean(surface, cluster)
+        await leave_clean(surface, cluster, WAIT)
     mark = {
         "apiVersion": "v1",
         "kind": "Namespace",
@@ -46,20 +47,20 @@ async def tidy_up(running: Stack, surface: Surface) -> None:
     await running.stop_agents()
     simulated = running.settings.simulated_clusters
     existing = [each for each in running.clusters if each.name not in simulated]
-    await asyncio.gather(*(leave_clean(surface, each) for each in existing))
+    await asyncio.gather(*(leave_clean(surface, each, DO_NOT_WAIT) for each in existing))
 
 
-async def leave_clean(surface: Surface, cluster: Cluster) -> None:
-    """Delete what the demo made in a cluster, once its agent is gone."""
+async def leave_clean(surface: Surface, cluster: Cluster, wait: str) -> None:
+    """Delete what the demo made in a cluster, once its agent is gone; `wait` is kubectl's flag."""
     await surface.kubectl(
-        cluster, "delete", "--ignore-not-found", WAIT, RESOURCES,
+        cluster, "delete", "--ignore-not-found", wait, RESOURCES,
         *(f"namespace/{name}" for name in (*DEMO_NAMESPACES, NAMESPACE)),
     )  # fmt: skip
     await surface.kubectl(
-        cluster, "delete", "--ignore-not-found", WAIT,
+        cluster, "delete", "--ignore-not-found", wait,
         "clusterroles,clusterrolebindings", "-l", "app.kubernetes.io/part-of=arcbridge",
     )  # fmt: skip
     await surface.kubectl(
-        cluster, "delete", "--ignore-not-found", WAIT, "-n", "default",
+        cluster, "delete", "--ignore-not-found", wait, "-n", "default",
         "roles,rolebindings", "-l", "app.kubernetes.io/part-of=arcbridge",
     )  # fmt: skip

@@ -15,6 +15,7 @@ HTTP_PORT = "ARCBRIDGE_HTTP_PORT"
 RELAY_PORT = "ARCBRIDGE_RELAY_PORT"
 DEFAULT_HTTP_PORT = 7071
 DEFAULT_RELAY_PORT = 8443
+TRACES = "traces.jsonl"
 
 SCHEDULES: Mapping[str, str] = {
     "ARCBRIDGE_PACER_SCHEDULE": "*/5 * * * * *",
@@ -65,7 +66,7 @@ class StackSettings:
     @property
     def trace_file(self) -> Path:
         """Spans of all processes as JSON lines."""
-        return self.state / "traces.jsonl"
+        return self.state / TRACES
 
     @property
     def ca_directory(self) -> Path:

@@ -97,7 +97,7 @@ async def stack(settings: StackSettings, tell: Tell) -> AsyncIterator[Stack]:
             return await child.start()
 
         running = await exit_stack.enter_async_context(
-            backends(settings.state / "backends", durable=settings.durable)
+            backends(settings.state / "backends", durable=settings.durable, keep=True)
         )
         await asyncio.to_thread(devca.make, settings.ca_directory)
         issuer_url = str((await run(programs.issuer(settings)))["url"])

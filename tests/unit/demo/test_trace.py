@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from dev.demo.trace import MAX_CHILDREN, read, services, tree
+from dev.demo.trace import MAX_ALIKE, read, services, tree
 
 
 def span(name: str, parent: str | None, /, start: float = 0.0, **changes: Any) -> dict[str, Any]:
@@ -32,12 +32,18 @@ def test_a_span_whose_parent_was_never_written_is_a_root() -> None:
     assert [(line.depth, line.name) for line in tree([span("a", "lost")])] == [(0, "a")]
 
 
-def test_many_siblings_alike_are_summed_up() -> None:
+def test_of_many_siblings_alike_those_that_led_to_something_are_shown() -> None:
     spans = [span("root", None)]
-    spans += [span(f"s{number}", "root", name="poll") for number in range(MAX_CHILDREN + 3)]
-    lines = tree(spans)
-    assert len(lines) == 1 + MAX_CHILDREN + 1
-    assert lines[-1].name == "… and 3 more: poll"
+    spans += [span(f"s{number}", "root", float(number), name="poll") for number in range(9)]
+    spans.append(span("work", "s7", 8.0))
+    assert [(line.depth, line.name, line.start_ms) for line in tree(spans)] == [
+        (0, "root", 0.0),
+        (1, "poll", 0.0),
+        (1, "poll", 1000.0),
+        (1, "poll", 7000.0),
+        (2, "work", 8000.0),
+        (1, f"… and {9 - MAX_ALIKE} more: poll", None),
+    ]
 
 
 def test_only_the_spans_of_one_trace_are_read(tmp_path: Path) -> None:
