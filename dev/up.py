@@ -103,8 +103,8 @@ Ctrl-C ends it.""",
 async def keep_running(state: Path) -> None:
     """Start everything, announce it, and run until cancelled."""
     announced = state / "dev.json"
-    announced.unlink(missing_ok=True)
     with owned(state / "up") as directory:
+        announced.unlink(missing_ok=True)
         settings = StackSettings(
             state=directory,
             http_port=port_of(HTTP_PORT, DEFAULT_HTTP_PORT),

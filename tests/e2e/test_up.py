@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -57,6 +56,17 @@ async def up(
             await process.wait()
 
 
+async def refused_up(state: Path, ports: tuple[int, int]) -> tuple[int | None, str]:
+    """A `make up` that ends by itself: its status and what it says."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "dev.up", cwd=REPOSITORY, env=environment(state, ports),
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    async with asyncio.timeout(60):
+        _, errors = await process.communicate()
+    return process.returncode, errors.decode()
+
+
 async def get(dev: dict[str, Any], person: str, path: str) -> httpx.Response:
     headers = {"Authorization": f"Bearer {dev['tokens'][person]}"}
     async with httpx.AsyncClient(base_url=dev["controlPlaneUrl"], headers=headers) as http:
@@ -94,13 +104,11 @@ async def test_up_says_where_everything_is_and_takes_it_up_again_after_kill_minu
         discovery = f"{dev['issuer']}/.well-known/openid-configuration"
         async with httpx.AsyncClient() as http:
             assert (await http.get(discovery)).json()["issuer"] == dev["issuer"]
-        again = subprocess.run(
-            [sys.executable, "-m", "dev.up"], cwd=REPOSITORY, env=environment(state, ports),
-            capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
-        assert again.returncode == 1
-        assert "is in use by process" in again.stderr
-        assert "Traceback" not in again.stderr
+        status, errors = await refused_up(state, ports)
+        assert status == 1
+        assert "is in use by process" in errors
+        assert "Traceback" not in errors
+        assert (state / "dev.json").exists()
     await until_none_of(state)
     (state / "dev.json").unlink()
     async with up(state, ports, signal.SIGTERM) as dev:
@@ -116,16 +124,11 @@ async def test_a_taken_port_is_a_clear_error_and_starts_nothing(tmp_path: Path, 
     async with server:
         taken = server.sockets[0].getsockname()[1]
         ports = (taken, free_port()) if which == 0 else (free_port(), taken)
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "dev.up", cwd=REPOSITORY, env=environment(state, ports),
-            stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        async with asyncio.timeout(60):
-            _, errors = await process.communicate()
-    assert process.returncode == 1
+        status, errors = await refused_up(state, ports)
+    assert status == 1
     variable = ("ARCBRIDGE_HTTP_PORT", "ARCBRIDGE_RELAY_PORT")[which]
-    assert f"port {taken} is taken" in errors.decode()
-    assert variable in errors.decode()
+    assert f"port {taken} is taken" in errors
+    assert variable in errors
     await until_none_of(state)
 
 

@@ -1,4 +1,4 @@
-"""Whole stacks for the tests beside this file: a state directory each, with the real tools in it."""
+"""Whole stacks for the tests beside this file: a state directory each, with the real tools."""
 
 from __future__ import annotations
 
