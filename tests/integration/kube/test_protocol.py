@@ -60,13 +60,19 @@ def test_objects_enter_and_leave_a_selection(api: httpx.Client, maps: str) -> No
     assert [kind for kind, _ in events] == ["ADDED", "DELETED"]
 
 
-def test_watch_sends_its_initial_state_and_says_where_it_ends(api: httpx.Client, maps: str) -> None:
+def test_watch_sends_its_initial_state_and_says_where_it_ends(
+    api: httpx.Client, maps: str, kube_target: KubeTarget
+) -> None:
     create(api, maps, "one", metadata={"labels": {"mine": "yes"}})
     with watching(
         api, maps, sendInitialEvents="true", resourceVersionMatch="NotOlderThan",
         allowWatchBookmarks="true", labelSelector="mine",
     ) as watch:  # fmt: skip
-        assert watch.next()[0] == "ADDED"
+        kind, obj = watch.next()
+        if "RequestWatchProgress is disabled" in obj.get("message", ""):
+            assert not kube_target.simulated
+            pytest.skip("the storage of this real cluster is too old to stream lists")
+        assert kind == "ADDED"
         kind, bookmark = watch.next()
         assert kind == "BOOKMARK"
         assert bookmark["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
