@@ -103,18 +103,23 @@ class Site:
 
     async def install(self, token: str | None = None, **changes: Any) -> None:
         """Apply the installation's manifest (the agent runs beside the cluster)."""
-        install = AgentInstall(
-            cluster_name=NAME,
-            tenant=TENANT,
-            control_plane_url=self.control_plane.url,
-            ca_pin=changes.pop("ca_pin", self.control_plane.pin),
-            token=token or self.control_plane.new_token(NAME),
-            image="arcbridge/agent:test",
-            external=True,
-        )
+        token = token or self.control_plane.new_token(NAME)
+        install = self.installation(token, external=True, **changes)
         for item in objects(install):
             resource = await self.kube.resource(item["apiVersion"], item["kind"])
             await self.kube.apply(resource, item, force=True)
+
+    def installation(self, token: str, **changes: Any) -> AgentInstall:
+        """What the control plane would put into the manifest."""
+        values = {
+            "cluster_name": NAME,
+            "tenant": TENANT,
+            "control_plane_url": self.control_plane.url,
+            "ca_pin": self.control_plane.pin,
+            "token": token,
+            "image": "arcbridge/agent:test",
+        }
+        return AgentInstall(**{**values, **changes})
 
     def agent(self, name: str = "a", **environment: str) -> AgentProcess:
         tools = state_directory() / "bin"

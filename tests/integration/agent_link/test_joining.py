@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import asyncio
 import base64
 import signal
 from typing import Any
 
+from dev.state import state_directory
 from shared.identity import csr
 from shared.identity.certificates import spki
-from tests.integration.agent_link.conftest import Site, eventually
+from shared.manifests.render import render
+from tests.integration.agent_link.conftest import NAME, Site, eventually
 
 WRONG_PIN = f"sha256:{'1' * 64}"
 
@@ -112,3 +115,39 @@ async def test_a_control_plane_without_the_pinned_root_gets_nothing(site: Site) 
     await eventually(untrusted, "the condition Registered tells of the wrong root")
     assert set(await secret(site, "arcbridge-agent-identity")) == {"pending.key"}
     assert not site.control_plane.streams
+
+
+async def kubectl(site: Site, *arguments: str, stdin: str = "") -> str:
+    process = await asyncio.create_subprocess_exec(
+        str(state_directory() / "bin" / "kubectl"),
+        *arguments,
+        env={"KUBECONFIG": str(site.kubeconfig), "HOME": str(site.directory), "PATH": ""},
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await process.communicate(stdin.encode())
+    assert process.returncode == 0, errors.decode()
+    return output.decode()
+
+
+async def test_one_kubectl_apply_is_the_whole_installation_and_may_be_repeated(site: Site) -> None:
+    token = site.control_plane.new_token(NAME)
+    manifest = render(site.installation(token, external=False))
+    await kubectl(site, "apply", "-f", "-", stdin=manifest)
+    await kubectl(site, "apply", "-f", "-", stdin=manifest)
+    agent = site.agent()
+    await agent.start()
+    await eventually(site.is_ready, "the resource is Ready")
+    shown = (await kubectl(site, "get", "arcbridgeclusters")).splitlines()
+    assert shown[0].split() == [
+        "NAME", "TENANT", "CONNECTED", "READY", "REASON", "EXTENSIONS", "HEARTBEAT", "AGE"
+    ]  # fmt: skip
+    assert shown[1].split()[:6] == [NAME, "demo", "True", "True", "ClusterConnected", "0/0"]
+    described = await kubectl(site, "describe", "arcbridgecluster", NAME)
+    assert "Registered" in described
+    # Neither the token nor the key shows anywhere but in the Secret that is made for it.
+    key = (await secret(site, "arcbridge-agent-identity"))["tls.key"].splitlines()[1]
+    told = agent.log.read_text() + described + str(await events_about_the_cluster(site))
+    for canary in (token, token.rpartition(".")[2], key):
+        assert canary not in told
