@@ -29,7 +29,7 @@ from shared.services.caller import Caller
 from shared.services.carry_out import Done, carry_out
 from shared.services.failpoints import hit
 from shared.services.hot_path import REDIS_ERRORS, HotPath
-from shared.services.rollout_view import Looked, look
+from shared.services.rollout_view import BATCH, Looked, look
 from shared.store.json import jsonb
 from shared.store.queries import load
 from shared.store.transaction import Transaction
@@ -130,7 +130,8 @@ async def _pass(
             caller = Caller(actor=f"system:{NAME}", tenant=tenant, traceparent=looked.traceparent)
             parent = traceparent() or looked.traceparent
             done = await carry_out(tx, caller, looked, decisions, now, parent)
-        changed = any(not isinstance(decision, Release) for decision in decisions)
+        more = len(looked.view.candidates) >= BATCH and bool(done.released)
+        changed = more or any(not isinstance(decision, Release) for decision in decisions)
         await _note(cp, tx, tenant, looked, planned, grant, changed=changed, missing=missing)
         hit("pacer.before_commit")
     hit("pacer.after_commit")

@@ -330,7 +330,9 @@ class World:
                 if tokens is not None and not tokens:
                     return
                 tokens = self.tokens.take_now([self._bucket(rollout)], missing).count
-            elif any(not isinstance(decision, Release) for decision in decisions):
+            elif len(view.candidates) >= 2 * BATCH or any(
+                not isinstance(decision, Release) for decision in decisions
+            ):
                 tokens = None
             else:
                 return
