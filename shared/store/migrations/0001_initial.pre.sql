@@ -324,8 +324,15 @@ from rollout_targets t
 join rollouts r on r.tenant_id = t.tenant_id and r.rollout_id = t.rollout_id
 join clusters c on c.tenant_id = t.tenant_id and c.cluster_id = t.cluster_id
 left join sessions s on s.tenant_id = t.tenant_id and s.cluster_id = t.cluster_id
-left join assignments a on a.tenant_id = t.tenant_id and a.cluster_id = t.cluster_id
-                       and a.extension = r.extension;
+-- `limit 1` keeps this a look-up by key for each target: while the table's statistics are young, the
+-- planner would otherwise read all assignments of the extension for each of them.
+left join lateral (
+    select x.observed_rollout, x.observed_digest, x.observed_generation, x.phase, x.reason,
+           x.message, x.ready_since, x.failed_generation, x.failed_reason, x.failed_message
+    from assignments x
+    where x.tenant_id = t.tenant_id and x.cluster_id = t.cluster_id and x.extension = r.extension
+    limit 1
+) a on true;
 grant select on target_views to arcbridge_app, arcbridge_platform;
 
 -- Each event id that was stored, so that a replay is known for what it is.
