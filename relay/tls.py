@@ -65,6 +65,8 @@ class ServerIdentity:
         self._clock = clock
         self._metrics = metrics
         self._current: ServerCertificate | None = None
+        self._given: ServerCertificate | None = None
+        """The one that gRPC has."""
 
     async def renew(self) -> ServerCertificate:
         """A new key and certificate, from the next connection on. Raises Unavailable."""
@@ -90,9 +92,11 @@ class ServerIdentity:
 
     async def credentials(self) -> grpc.ServerCredentials:
         """Credentials that demand a client certificate and follow every renewal."""
-        first = self._current or await self.renew()
+        self._given = self._current or await self.renew()
         return grpc.dynamic_ssl_server_credentials(
-            first.configuration(), self._configuration, require_client_authentication=True
+            self._given.configuration(),
+            self._configuration,  # type: ignore[arg-type] # None is documented, not in the stubs
+            require_client_authentication=True,
         )
 
     async def run(self) -> None:
@@ -106,8 +110,13 @@ class ServerIdentity:
                 log.warning("server certificate cannot be renewed", error=str(error))
                 await asyncio.sleep(RETRY.total_seconds())
 
-    def _configuration(self) -> grpc.ServerCertificateConfiguration:
-        """Asked by gRPC's thread before each handshake."""
-        if self._current is None:
-            raise AssertionError("gRPC has no credentials before there is a certificate")
-        return self._current.configuration()
+    def _configuration(self) -> grpc.ServerCertificateConfiguration | None:
+        """Asked by gRPC's thread before each handshake; None for "as before".
+
+        Each configuration makes gRPC build its TLS context anew, which costs more than a handshake.
+        """
+        current = self._current
+        if current is None or current is self._given:
+            return None
+        self._given = current
+        return current.configuration()

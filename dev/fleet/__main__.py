@@ -51,7 +51,8 @@ async def conclude(director: Director, failure: str | None) -> int:
     print_legs(director.ledger)
     noticed = {name: count for name, count in sorted(director.ledger.counts.items())
                if name not in dict(LEGS)}  # fmt: skip
-    print("  " + ", ".join(f"{name} {count}" for name, count in noticed.items()))
+    for name, count in noticed.items():
+        print(f"  {name:80} {count:6}")
     found = breaches(director.scenario, releases, director.ledger)
     for breach in found:
         print(f"BREACH: {breach}")

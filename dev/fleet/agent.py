@@ -138,7 +138,7 @@ class FleetAgent:
         while True:
             await self.online.wait()
             ended = await self._stream()
-            self.world.record("disconnected", end=ended.end.value, detail=ended.detail)
+            self.world.record("disconnected", why=f"{ended.end.value}, {ended.detail}"[:80])
             failures = 0 if ended.welcomed else failures + 1
             pause = max(backoff.delay(failures, _random), ended.retry_after)
             if ended.end is End.DRAINED:
@@ -204,7 +204,7 @@ class FleetAgent:
         """The fleet has no inventory."""
 
     def noticed(self, reason: ReasonCode | None, message: str) -> None:
-        self.world.record("noticed", reason=reason.value if reason else message)
+        self.world.record("noticed", why=reason.value if reason else message)
 
     # desired state
 
@@ -220,7 +220,7 @@ class FleetAgent:
             try:
                 document = await self._client.desired(self._digest or None)
             except (ControlPlaneUnreachable, ControlPlaneRefused) as error:
-                self.world.record("fetch failed", detail=str(error)[:120])
+                self.world.record("fetch failed", why=str(error)[:80])
                 await asyncio.sleep(1 + _random())
                 self._changed.set()
                 continue
@@ -291,13 +291,15 @@ class FleetAgent:
                     ack = await self._client.report(batch)
                 except (ControlPlaneUnreachable, ControlPlaneRefused) as error:
                     stale = getattr(error, "code", None) is ErrorCode.STALE_EPOCH
-                    self.world.record("stale epoch" if stale else "report failed")
+                    self.world.record(
+                        "stale epoch" if stale else "report failed", why=str(error)[:80]
+                    )
                     await asyncio.sleep(REPORT_RETRY_SECONDS * (0.5 + _random()))
                     continue
                 self.world.record("reported", seconds=time.monotonic() - began)
                 refused = {each.id for each in ack.refused}
                 if refused:
-                    self.world.record("refused", detail=ack.refused[0].detail[:120])
+                    self.world.record("refused", why=ack.refused[0].detail[:80])
                 self._journal = [
                     event
                     for event in self._journal

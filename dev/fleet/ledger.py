@@ -53,6 +53,8 @@ class Ledger:
         """Take one event of an agent."""
         kind = event["e"]
         self.counts[kind] += 1
+        if "why" in event:
+            self.counts[f"{kind}: {event['why']}"] += 1
         match kind:
             case "registered" | "connected" | "fetched" | "reported":
                 self.times[kind].append(event["seconds"])
