@@ -71,7 +71,8 @@ create unique index certificates_by_serial on certificates (serial);
 -- The relays ask every few seconds what was revoked lately.
 create index certificates_by_revocation on certificates (revoked_at) where revoked_at is not null;
 
--- Liveness stands apart from the clusters, so that heartbeats never touch their rows.
+-- Liveness stands apart from the clusters, so that heartbeats never touch their rows. Nothing that a
+-- heartbeat changes is indexed and pages have room, so that an update stays in its page (HOT).
 create table sessions (
     tenant_id         text not null,
     cluster_id        uuid not null,
@@ -92,8 +93,7 @@ create table sessions (
     last_takeover_at  timestamptz,
     primary key (tenant_id, cluster_id),
     foreign key (tenant_id, cluster_id) references clusters
-);
-create index sessions_by_heartbeat on sessions (last_heartbeat);
+) with (fillfactor = 50);
 
 create table inventories (
     tenant_id   text not null,
