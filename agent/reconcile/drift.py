@@ -64,9 +64,8 @@ class DriftChecker:
             [self._check(desired, obj, rules, live.get(key_of(obj))) for obj in objects]
         )
         found = dict(zip(desired.objects, answers, strict=True))
-        namespaces = {key.namespace for key in desired.objects}
         for key, obj in live.items():
-            if key not in desired.objects and key.namespace in namespaces and _is_extra(obj):
+            if key not in desired.objects and _is_extra(obj):
                 found[key] = extra(obj, rules, self._clock.now())
         return {key: differences for key, differences in found.items() if differences}
 

@@ -23,14 +23,25 @@ async def resources_of(kube: KubeClient, objects: Iterable[Object]) -> list[Reso
     return list(found.values())
 
 
+def namespaces_of(objects: Iterable[Object]) -> tuple[str, ...]:
+    """The namespaces that these objects are in, in order."""
+    return tuple(sorted({obj["metadata"].get("namespace") or "" for obj in objects} - {""}))
+
+
 async def list_labelled(
     kube: KubeClient, extension: str, objects: Sequence[Object]
 ) -> dict[ObjectKey, Object]:
-    """Every live object under the extension's label, of the kinds that `objects` have."""
+    """Every live object under the extension's label, of the kinds and in the namespaces that
+    `objects` have: reading other namespaces may not be allowed."""
     selector = f"{EXTENSION_LABEL}={extension}"
-    resources = await resources_of(kube, objects)
+    namespaces = namespaces_of(objects)
+    places = [
+        (resource, namespace)
+        for resource in await resources_of(kube, objects)
+        for namespace in (namespaces if resource.namespaced else (None,))
+    ]
     pages = await bounded_gather(
-        [kube.list(resource, label_selector=selector) for resource in resources]
+        [kube.list(resource, namespace, label_selector=selector) for resource, namespace in places]
     )
     return {key_of(item): item for page in pages for item in page.items}
 

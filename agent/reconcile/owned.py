@@ -7,10 +7,10 @@ connections and no polling. Nothing is kept here but the last content's digest o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from agent.errors import KubeError
+from agent.errors import KubeError, KubeForbidden
 from agent.kube.client import KubeClient
 from agent.kube.discovery import Resource
 from agent.kube.watch import ChangeType, Listed
@@ -44,27 +44,51 @@ class OwnedObjects:
         self._kube = kube
         self._group = group
         self._tell = tell
-        self._watched: set[tuple[str, str]] = set()
-        self._seen: dict[tuple[str, str], dict[ObjectKey, tuple[str, str]]] = {}
+        self._watched: set[tuple[str, str, str | None]] = set()
+        self._namespaces: dict[tuple[str, str], set[str]] = {}
+        self._narrow: set[tuple[str, str]] = set()
+        """Kinds that may only be watched namespace by namespace."""
 
-    def follow(self, resource: Resource) -> None:
-        """Watch a kind from now on. Calling it again does nothing."""
+    def follow(self, resource: Resource, namespaces: Iterable[str]) -> None:
+        """Watch a kind from now on, in these namespaces at least. Calling it again does nothing.
+
+        One watch over all namespaces is the cheapest; where that is forbidden there is one for
+        each namespace.
+        """
         kind = (resource.group, resource.kind)
-        if kind not in self._watched:
-            self._watched.add(kind)
-            self._group.create_task(self._watch(resource), name=f"watch {resource.kind}")
+        self._namespaces.setdefault(kind, set()).update(namespaces)
+        if kind in self._narrow:
+            for namespace in self._namespaces[kind]:
+                self._start(resource, namespace)
+        else:
+            self._start(resource, None)
 
-    async def _watch(self, resource: Resource) -> None:
+    def _start(self, resource: Resource, namespace: str | None) -> None:
+        watch = (resource.group, resource.kind, namespace)
+        if watch not in self._watched:
+            self._watched.add(watch)
+            self._group.create_task(self._watch(resource, namespace), name=f"watch {watch}")
+
+    async def _watch(self, resource: Resource, namespace: str | None) -> None:
         """Watch until cancelled; a kind that goes away is looked for again later."""
-        seen = self._seen.setdefault((resource.group, resource.kind), {})
+        seen: dict[ObjectKey, tuple[str, str]] = {}
         while True:
             try:
-                async for item in self._kube.watch(resource, label_selector=EXTENSION_LABEL):
+                async for item in self._kube.watch(
+                    resource, namespace, label_selector=EXTENSION_LABEL
+                ):
                     if isinstance(item, Listed):
                         self._take_list(seen, item)
                     else:
                         gone = item.type is ChangeType.DELETED
                         self._take(seen, item.object, gone=gone)
+            except KubeForbidden:
+                if namespace is None and resource.namespaced:
+                    kind = (resource.group, resource.kind)
+                    self._narrow.add(kind)
+                    self.follow(resource, self._namespaces[kind])
+                    return
+                log.warning("kind may not be watched", kind=resource.kind, namespace=namespace)
             except KubeError as error:
                 log.warning("kind cannot be watched", kind=resource.kind, error=str(error)[:300])
             await asyncio.sleep(_RETRY_SECONDS)

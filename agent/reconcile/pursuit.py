@@ -13,7 +13,7 @@ from agent.errors import AgentError, KubeError, StepFailed
 from agent.reconcile import conditions
 from agent.reconcile.guard import Guard
 from agent.reconcile.health import explain
-from agent.reconcile.live import load_live, resources_of
+from agent.reconcile.live import load_live, namespaces_of, resources_of
 from agent.reconcile.observed import ObservedObjects
 from agent.reconcile.pulse import Intent, Pulse, Settled
 from agent.reconcile.record import ExtensionRecord, SourceKind
@@ -145,7 +145,7 @@ class Pursuit:
         live = applied.live or await load_live(self._s.kube, self._name, applied.objects)
         self._observed.expect(applied.objects, live)
         for resource in await resources_of(self._s.kube, applied.objects):
-            self._s.owned.follow(resource)
+            self._s.owned.follow(resource, namespaces_of(applied.objects))
         guard = Guard(self._s, self._reporter, self._observed, applied)
         if action is Action.NONE and is_released(self._reporter.record, self._desired):
             # It was ready, or was told not to be, before: the guard sees to what changed since.

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from agent.errors import KubeForbidden
 from agent.kube.client import KubeClient
 from agent.kube.discovery import Resource
 from agent.reconcile.objects import Object
@@ -74,9 +75,13 @@ async def load_revisions(kube: KubeClient, namespace: str, release: str) -> list
 
 
 async def find_releases(kube: KubeClient, extension: str) -> set[tuple[str, str]]:
-    """(namespace, release) of every release of an extension, anywhere in the cluster."""
+    """(namespace, release) of every release of an extension, anywhere in the cluster; none where
+    the cluster does not allow to look everywhere."""
     selector = f"owner=helm,{OWNER_LABEL}={extension}"
-    page = await kube.list(SECRETS, None, label_selector=selector)
+    try:
+        page = await kube.list(SECRETS, None, label_selector=selector)
+    except KubeForbidden:
+        return set()
     return {
         (item["metadata"]["namespace"], item["metadata"]["labels"]["name"]) for item in page.items
     }

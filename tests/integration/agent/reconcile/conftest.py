@@ -211,12 +211,12 @@ async def start_engine(
     """Start an engine for the length of a block, with settings changed as told."""
 
     @contextlib.asynccontextmanager
-    async def start(**changes: Any) -> AsyncIterator[RunningEngine]:
+    async def start(*, as_user: str | None = None, **changes: Any) -> AsyncIterator[RunningEngine]:
         own = replace(settings, **changes)
         async with await KubeClient.connect(own.kubeconfig) as kube:
             running = RunningEngine.__new__(RunningEngine)
             engine = Engine(
-                kube=kube,
+                kube=kube.acting_as(as_user),
                 drivers=Drivers.from_settings(own),
                 sink=running,
                 settings=own,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import yaml
 
+from agent.reconcile.seam import ReconcileGate
 from shared.contract.extension import CrdPolicy, DriftMode, DriftPolicy, Source
 from shared.contract.reasons import ReasonCode
 from tests.integration.agent.reconcile.conftest import StartEngine, Tools
@@ -157,3 +159,34 @@ async def test_an_extension_has_its_service_accounts_rights_and_no_more(
         failed = await running.failed("over", 2)
         assert "forbidden" in failed.message
     assert not tools.exists("clusterrole", f"grab-{namespace}")
+
+
+@pytest.mark.real_cluster
+async def test_an_agent_with_rights_in_one_namespace_works_there(
+    start_engine: StartEngine, tools: Tools, namespace: str
+) -> None:
+    tools.kubectl("create", "namespace", namespace)
+    tools.kubectl("create", "serviceaccount", "reconciler", "-n", namespace)
+    tools.kubectl(
+        "create", "rolebinding", "reconciler", "-n", namespace, "--clusterrole=admin",
+        f"--serviceaccount={namespace}:reconciler",
+    )  # fmt: skip
+    gate = ReconcileGate(allowed_namespaces=frozenset({namespace}))
+    policy = DriftPolicy(mode=DriftMode.CORRECT, interval=timedelta(hours=1))
+    small = Release("over", namespace, overlay(config_map("one", a="1")), drift=policy)
+    chart = Release("web", namespace, inline_chart(chart_archive()), drift=policy)
+    async with start_engine(as_user=f"system:serviceaccount:{namespace}:reconciler") as running:
+        running.submit(small.present(), chart.present(), gate=gate)
+        await running.ready("over")
+        await running.until(
+            lambda e: e.extension == "web" and e.reason is ReasonCode.NO_DRIFT_DETECTED
+        )
+        tools.kubectl(
+            "patch", "service", "web", "-n", namespace, "--type=merge",
+            '-p={"spec": {"selector": {"app": "other"}}}',
+        )  # fmt: skip
+        await running.until(lambda e: e.reason is ReasonCode.DRIFT_CORRECTED, seconds=10)
+        running.submit(small.next().absent(), chart.next().absent(), gate=gate)
+        await running.removed("over", 2)
+        await running.removed("web", 2)
+    assert not tools.exists("deployment", "web", "-n", namespace)
