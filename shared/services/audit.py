@@ -61,14 +61,15 @@ async def append_all(tx: Transaction, caller: Caller, entries: Sequence[Entry]) 
     head = await tx.one(_Q.take_head, tenant=caller.tenant)
     if head is None:
         raise AssertionError("an upsert returns its row")
-    sequence, last_hash, at = head["sequence"], head["hash"], head["at"]
+    sequence, last_hash = head["sequence"], head["hash"]
+    common = _common(caller, head["at"])
     rows = []
     for entry in entries:
         sequence += 1
-        row = _row(caller, entry, sequence, at) | {"previous_hash": last_hash}
-        last_hash = row["hash"] = entry_hash(row)
-        rows.append(row | {"data": jsonb(row["data"])})
-    await tx.many(_Q.append, rows)
+        row = _own(entry) | {"sequence": sequence, "previous_hash": last_hash}
+        last_hash = row["hash"] = entry_hash(common | row)
+        rows.append(row)
+    await tx.execute(_Q.append, **common, entries=jsonb(rows))
     await tx.execute(_Q.move_head, tenant=caller.tenant, sequence=sequence, hash=last_hash)
 
 
@@ -92,20 +93,26 @@ def entry_hash(row: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical_json(content)).hexdigest()
 
 
-def _row(caller: Caller, entry: Entry, sequence: int, at: datetime) -> dict[str, Any]:
+def _common(caller: Caller, at: datetime) -> dict[str, Any]:
+    """What all entries of one call share."""
     trace = caller.traceparent.split("-")[1] if caller.traceparent else None
     return {
         "tenant": caller.tenant,
-        "sequence": sequence,
         "at": at,
         "actor": caller.actor,
         "address": caller.address,
+        "trace_id": trace,
+    }
+
+
+def _own(entry: Entry) -> dict[str, Any]:
+    """What an entry says itself."""
+    return {
         "action": entry.action,
         "subject": entry.subject,
         "reason": entry.reason.value if entry.reason else None,
         "message": entry.message,
         "data": _as_stored(dict(entry.data)),
-        "trace_id": trace,
     }
 
 

@@ -63,7 +63,7 @@ def cluster_conditions(facts: ClusterFactsNow, now: datetime) -> tuple[Condition
             message=verdict.message,
             last_transition_time=verdict.since
             or facts.noted.get(f"{verdict.type}/{verdict.status}")
-            or facts.state_since,
+            or (facts.state_since if verdict.type is ConditionType.READY else facts.created_at),
         )
         for verdict in verdicts(facts, now)
     )

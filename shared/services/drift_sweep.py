@@ -20,8 +20,8 @@ from shared.store.transaction import Row
 _Q = load("drift")
 
 NAME = "drift_sweep"
-OPENED_PER_PASS = 500
-PASSES_PER_RUN = 20
+OPENED_PER_PASS = 2_000
+PASSES_PER_RUN = 10
 PASS_SECONDS = 120.0
 GRACE = timedelta(minutes=10)
 """From a release until what runs must be what was released, outside of any rollout."""

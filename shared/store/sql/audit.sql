@@ -5,11 +5,14 @@ on conflict (tenant_id) do update set tenant_id = excluded.tenant_id
 returning sequence, hash, clock_timestamp() as at;
 
 -- name: append
--- Add one entry.
+-- Add entries, in one statement however many they are.
 insert into events (tenant_id, sequence, at, actor, address, action, subject, reason, message, data,
                     trace_id, previous_hash, hash)
-values (%(tenant)s, %(sequence)s, %(at)s, %(actor)s, %(address)s, %(action)s, %(subject)s,
-        %(reason)s, %(message)s, %(data)s, %(trace_id)s, %(previous_hash)s, %(hash)s);
+select %(tenant)s, e.sequence, %(at)s, %(actor)s, %(address)s, e.action, e.subject, e.reason,
+       e.message, e.data, %(trace_id)s, e.previous_hash, e.hash
+from jsonb_to_recordset(%(entries)s)
+    as e(sequence bigint, action text, subject text, reason text, message text, data jsonb,
+         previous_hash text, hash text);
 
 -- name: move_head
 -- The chain's new end.

@@ -58,7 +58,7 @@ where c.tenant_id = heard.tenant_id and c.cluster_id = heard.cluster_id
 returning c.tenant_id, c.cluster_id, c.name;
 
 -- name: note_clocks
--- Since when a cluster's clock is right or wrong. `was` is null where nothing was noted before.
+-- Since when a cluster's clock is wrong, or right again. Nothing noted means right from the start.
 with seen as (
     select c.tenant_id, c.cluster_id, s.clock_skew_ms,
            case when abs(s.clock_skew_ms) > %(allowed_ms)s then 'False' else 'True' end as status,
@@ -71,7 +71,7 @@ with seen as (
     select c.tenant_id, c.cluster_id, seen.status, seen.was, seen.clock_skew_ms
     from seen
     join clusters c on c.tenant_id = seen.tenant_id and c.cluster_id = seen.cluster_id
-    where seen.status is distinct from seen.was
+    where seen.status <> coalesce(seen.was, 'True')
     order by c.tenant_id, c.cluster_id
     limit %(limit)s
     for update of c skip locked
@@ -85,7 +85,7 @@ where c.tenant_id = changed.tenant_id and c.cluster_id = changed.cluster_id
 returning c.tenant_id, c.cluster_id, c.name, changed.status, changed.was, changed.clock_skew_ms;
 
 -- name: note_readiness
--- Since when a connected cluster has failed extensions, or none.
+-- Since when a connected cluster has failed extensions, or none again. Nothing noted means none.
 with seen as (
     select c.tenant_id, c.cluster_id,
            case when s.extensions_failed > 0 then 'False' else 'True' end as status,
@@ -97,7 +97,7 @@ with seen as (
     select c.tenant_id, c.cluster_id, seen.status
     from seen
     join clusters c on c.tenant_id = seen.tenant_id and c.cluster_id = seen.cluster_id
-    where seen.status is distinct from seen.was
+    where seen.status <> coalesce(seen.was, 'True')
     order by c.tenant_id, c.cluster_id
     limit %(limit)s
     for update of c skip locked

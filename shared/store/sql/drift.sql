@@ -55,7 +55,7 @@ values (%(tenant)s, %(cluster_id)s, 'desired', %(traceparent)s);
 -- its intervals. Opens what is new, as many as ids were given; closes what is over. Differences of
 -- live objects are opened by status reports; here they are closed with what they belong to.
 with fleet as (
-    select a.tenant_id, a.cluster_id, a.extension, a.revision, c.state as cluster_state,
+    select a.tenant_id, a.cluster_id, a.extension, a.revision, a.absent, c.state as cluster_state,
            c.state = 'Connected'
            and a.released_at < %(now)s - %(grace)s::interval
            and (a.observed_generation is distinct from a.generation
@@ -67,7 +67,7 @@ with fleet as (
                  and t.cluster_id = a.cluster_id
                  and t.state in ('Released', 'Applying', 'Verifying')
            ) as version,
-           c.state = 'Connected' and not a.absent and a.phase = 'Ready'
+           c.state = 'Connected' and not a.absent and a.phase is not distinct from 'Ready'
            and coalesce(r.spec #>> '{drift,mode}', 'warn') <> 'off'
            and greatest(a.drift_checked_at, a.reported_at, a.released_at, c.state_since)
                < %(now)s - 3 * coalesce(r.spec #>> '{drift,interval}', '10m')::interval as silence
@@ -97,26 +97,21 @@ with fleet as (
     join unnest(%(ids)s::uuid[]) with ordinality as ids(id, place) on ids.place = fresh.place
     on conflict (tenant_id, cluster_id, extension, kind) where resolved_at is null do nothing
     returning tenant_id, cluster_id, extension, kind, revision
+), over as (
+    select d.tenant_id, d.drift_id
+    from drifts d
+    left join fleet f on f.tenant_id = d.tenant_id and f.cluster_id = d.cluster_id
+                     and f.extension = d.extension
+    where d.resolved_at is null
+      and (f.extension is null
+           or d.kind = 'manifest' and f.absent
+           -- of a cluster that is away nothing new is known
+           or d.kind = 'version' and f.cluster_state = 'Connected' and not f.version
+           or d.kind = 'silence' and f.cluster_state = 'Connected' and not f.silence)
 ), closed as (
     update drifts d set resolved_at = %(now)s, correcting = false
-    where d.resolved_at is null
-      and case d.kind
-          when 'manifest' then not exists (
-              select from fleet
-              join assignments a on a.tenant_id = fleet.tenant_id
-                   and a.cluster_id = fleet.cluster_id and a.extension = fleet.extension
-              where fleet.tenant_id = d.tenant_id and fleet.cluster_id = d.cluster_id
-                and fleet.extension = d.extension and not a.absent
-          )
-          else not exists (
-              -- of a cluster that is away nothing new is known
-              select from fleet
-              where fleet.tenant_id = d.tenant_id and fleet.cluster_id = d.cluster_id
-                and fleet.extension = d.extension
-                and (fleet.cluster_state <> 'Connected'
-                     or case d.kind when 'version' then fleet.version else fleet.silence end)
-          )
-      end
+    from over
+    where d.tenant_id = over.tenant_id and d.drift_id = over.drift_id
     returning d.tenant_id, d.cluster_id, d.extension, d.kind, d.revision
 ), changes as (
     select true as is_open, opened.* from opened
