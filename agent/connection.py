@@ -132,7 +132,8 @@ class Connection:
         if moment is not None:
             self._around.story.server_time(moment)
         self._around.story.connected(welcome.relay_id, welcome.session_epoch)
-        # Wake-ups that were sent while there was no stream are lost.
+        # Where the document that Hello named is not the newest, the relay says so now: a fleet that
+        # comes back does not fetch a million documents that it has.
         self.fetcher.retry_now()
         # What an older epoch was refused for can be reported now.
         self.reporter.retry_now()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable
 
@@ -62,7 +63,8 @@ class ControlPlaneClient:
         if answer.status == 304:
             return None
         try:
-            document = DesiredDocument.model_validate_json(answer.content)
+            # Off the loop: a large document must not hold up heartbeats.
+            document = await asyncio.to_thread(DesiredDocument.model_validate_json, answer.content)
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
             raise UnusableDocument(

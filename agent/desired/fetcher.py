@@ -51,7 +51,6 @@ class Fetcher:
     def retry_now(self) -> None:
         """The control plane was heard of: a wait after failures need not go on."""
         self._heard.set()
-        self.wake()
 
     async def run(self) -> None:
         """Until cancelled."""

@@ -103,8 +103,9 @@ class Journal:
 
     async def keep_document(self, document: DesiredDocument) -> None:
         """Return once the document is durable; only then may anyone act on it."""
-        text = document.model_dump_json(exclude_none=True)
-        await self._write(lambda: self._store.put("document", text))
+        await self._write(
+            lambda: self._store.put("document", document.model_dump_json(exclude_none=True))
+        )
         self._document = document
 
     async def forget_document(self) -> None:
