@@ -6,10 +6,12 @@ import gzip
 import json
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
+from tests.joined_cluster import join
 from tests.running import RunningControlPlane
 
 TOKENS = "/api/v1/bootstrap-tokens"
@@ -199,3 +201,81 @@ def test_metrics_count_requests(http: httpx.Client) -> None:
     http.get("/api/openapi.json")
     text = http.get("/api/metrics").text
     assert 'arcbridge_http_requests_total{function="openapi",status="200"}' in text
+
+
+def manifest(name: str) -> dict[str, object]:
+    return {
+        "metadata": {"name": name},
+        "spec": {
+            "placement": {"matchLabels": {"env": "nowhere"}},
+            "namespace": "web",
+            "source": {"kustomize": {"files": {"kustomization.yaml": "resources: []\n"}}},
+        },
+    }
+
+
+def test_a_repeated_post_acts_once_and_is_answered_the_same(
+    http: httpx.Client, admin: dict[str, str]
+) -> None:
+    headers = {**admin, "Idempotency-Key": str(uuid.uuid4())}
+    first = http.post("/api/v1/desired", headers=headers, json=manifest("repeated"))
+    again = http.post("/api/v1/desired", headers=headers, json=manifest("repeated"))
+    assert first.json()["created"]
+    assert (again.status_code, again.json()) == (first.status_code, first.json())
+    assert again.headers["Idempotency-Replayed"] == "true"
+
+
+def test_posts_with_one_key_at_once_act_once(http: httpx.Client, admin: dict[str, str]) -> None:
+    headers = {**admin, "Idempotency-Key": str(uuid.uuid4())}
+
+    def publish(_: int) -> httpx.Response:
+        return http.post("/api/v1/desired", headers=headers, json=manifest("raced"))
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(publish, range(8)))
+    good = [each for each in answers if each.status_code == 200]
+    assert good
+    assert all(each.json() == good[0].json() for each in good)
+    assert {each.status_code for each in answers} <= {200, 409}
+
+
+def test_a_key_of_one_person_gives_nothing_to_another(
+    http: httpx.Client, running: RunningControlPlane, admin: dict[str, str]
+) -> None:
+    key = {"Idempotency-Key": str(uuid.uuid4())}
+    http.post("/api/v1/desired", headers=admin | key, json=manifest("mine"))
+    other = running.bearer("operator@demo") | key
+    assert http.post("/api/v1/desired", headers=other, json=manifest("mine")).status_code == 400
+
+
+def test_yaml_is_published_as_what_it_stands_for(http: httpx.Client, admin: dict[str, str]) -> None:
+    text = """
+        metadata: {name: from-yaml}
+        spec:
+          placement: {matchLabels: {env: nowhere}}
+          namespace: web
+          source: {kustomize: {files: {kustomization.yaml: "resources: []"}}}
+    """
+    headers = {**admin, "Content-Type": "application/yaml"}
+    assert http.post("/api/v1/desired", headers=headers, content=text).status_code == 200
+    bomb = "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n"
+    refused = http.post("/api/v1/desired", headers=headers, content=bomb)
+    assert refused.status_code == 400
+    assert "anchors" in refused.json()["detail"]
+
+
+def test_labels_change_only_for_who_read_the_newest_version(
+    http: httpx.Client, admin: dict[str, str]
+) -> None:
+    join(http, admin, "labelled")
+    path = "/api/v1/clusters/labelled"
+    read = http.get(path, headers=admin)
+    tag = {"If-Match": read.headers["ETag"], "Content-Type": "application/merge-patch+json"}
+    body = json.dumps({"labels": {"ring": "canary"}})
+    assert http.patch(path, headers=admin, json={"labels": {}}).status_code == 428
+    changed = http.patch(path, headers=admin | tag, content=body)
+    assert changed.json()["labels"] == {"ring": "canary"}
+    late = json.dumps({"labels": {"ring": None}})
+    assert http.patch(path, headers=admin | tag, content=late).status_code == 412
+    fresh = {"If-None-Match": changed.headers["ETag"]}
+    assert http.get(path, headers=admin | fresh).status_code == 304
