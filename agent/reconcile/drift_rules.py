@@ -32,13 +32,13 @@ class DriftRules:
     def allow(self, key: ObjectKey, path: str, observed: Any, now: datetime) -> bool:
         """True when this difference is not drift."""
         if any(
-            _fits(rule.target, key) and any(covers(pattern, path) for pattern in rule.paths)
+            fits(rule.target, key) and any(covers(pattern, path) for pattern in rule.paths)
             for rule in self.ignore
         ):
             return True
         seen = None if observed is ABSENT else observed
         return any(
-            _fits(entry.target, key)
+            fits(entry.target, key)
             and entry.path == path
             and entry.observed == seen
             and now < entry.expires_at
@@ -46,7 +46,8 @@ class DriftRules:
         )
 
 
-def _fits(target: DriftTarget, key: ObjectKey) -> bool:
+def fits(target: DriftTarget, key: ObjectKey) -> bool:
+    """True for an object that a rule is for."""
     return all(
         wanted is None or wanted == found
         for wanted, found in (

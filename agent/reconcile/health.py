@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from agent.errors import KubeError
 from agent.kube.client import KubeClient
 from agent.kube.discovery import Resource
+from agent.reconcile.checks import NO_CHECKS, Checks
 from agent.reconcile.objects import Object, ObjectKey
 from agent.reconcile.readiness import ObjectStatus, Readiness, compute
 
@@ -40,9 +41,11 @@ class Health:
         return "; ".join(told)
 
 
-def judge(wanted: Iterable[ObjectKey], live: Mapping[ObjectKey, Object]) -> Health:
+def judge(
+    wanted: Iterable[ObjectKey], live: Mapping[ObjectKey, Object], checks: Checks = NO_CHECKS
+) -> Health:
     """The health of the objects in `wanted`; what is not in `live` is not there."""
-    found = [(key, compute(live.get(key))) for key in wanted]
+    found = [(key, checks.refine(key, live.get(key), compute(live.get(key)))) for key in wanted]
     unready = [(key, state) for key, state in found if not state.is_current]
     unready.sort(key=lambda item: (item[1].status is not ObjectStatus.FAILED, item[0]))
     return Health(tuple(unready))

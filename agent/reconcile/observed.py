@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from agent.kube.client import KubeClient
+from agent.reconcile.checks import NO_CHECKS, Checks
 from agent.reconcile.health import Health, judge
 from agent.reconcile.live import get_or_none, slim
 from agent.reconcile.objects import Object, ObjectKey, key_of
@@ -19,13 +20,20 @@ class ObservedObjects:
         self._floor: dict[ObjectKey, tuple[str, int]] = {}
         self.live: dict[ObjectKey, Object] = {}
         self._edited: set[ObjectKey] = set()
+        self._checks = NO_CHECKS
         self.moved = False
         """Something was seen since whoever waits last set this to False."""
 
-    def expect(self, objects: Iterable[Object], live: Mapping[ObjectKey, Object]) -> None:
+    def expect(
+        self,
+        objects: Iterable[Object],
+        live: Mapping[ObjectKey, Object],
+        checks: Checks = NO_CHECKS,
+    ) -> None:
         """These are the objects, and so they are now. What a watch shows of the time before is
         passed over from here on: an old state that was healthy counts for nothing."""
         self._wanted = {key_of(obj): (str(obj["apiVersion"]), str(obj["kind"])) for obj in objects}
+        self._checks = checks
         self._floor = {key: _age(obj) for key, obj in live.items()}
         self.live = {key: slim(obj) for key, obj in live.items()}
         self._edited.clear()
@@ -46,7 +54,7 @@ class ObservedObjects:
 
     def health(self) -> Health:
         """The health of the wanted objects."""
-        return judge(self._wanted, self.live)
+        return judge(self._wanted, self.live, self._checks)
 
     def take_edited(self) -> set[ObjectKey]:
         """Keys that were edited, came or went since the last call."""

@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from agent.errors import AgentError, KubeError, StepFailed
 from agent.reconcile import conditions
+from agent.reconcile.checks import Checks
 from agent.reconcile.guard import Guard
 from agent.reconcile.health import explain
 from agent.reconcile.live import load_live, namespaces_of, resources_of
@@ -97,6 +98,7 @@ class Pursuit:
             attempt=attempt,
             save=self._reporter.save,
         )
+        Checks.compile(spec.readiness.checks)  # before anything is applied
         deployer = self._s.deployers[kind]
         action = await deployer.plan(work)
         told = self._reporter.record.is_for(desired) and action is Action.NONE
@@ -143,7 +145,7 @@ class Pursuit:
         applied, action = outcome
         started = self._s.clock.monotonic()
         live = applied.live or await load_live(self._s.kube, self._name, applied.objects)
-        self._observed.expect(applied.objects, live)
+        self._observed.expect(applied.objects, live, Checks.compile(spec.readiness.checks))
         for resource in await resources_of(self._s.kube, applied.objects):
             self._s.owned.follow(resource, namespaces_of(applied.objects))
         guard = Guard(self._s, self._reporter, self._observed, applied)

@@ -219,10 +219,36 @@ class Override(WireModel):
     values: Values
 
 
+class DriftTarget(WireModel):
+    """Which objects a rule is for; absent fields match anything."""
+
+    group: str | None = None
+    kind: str | None = None
+    name: str | None = None
+    namespace: str | None = None
+
+
+Expression = Annotated[Text, StringConstraints(min_length=1, max_length=1024)]
+"""CEL over the object's fields: `status.phase == 'Ready'`."""
+
+
+class ReadinessCheck(WireModel):
+    """When a kind that does not follow the conventions is ready, in CEL (cel.dev).
+
+    `apiVersion`, `kind`, `metadata`, `spec` and `status` are the object's own. It is asked once the
+    controller has seen the newest generation, and takes the place of what kstatus would say.
+    """
+
+    target: DriftTarget
+    current: Expression
+    failed: Expression | None = None
+
+
 class Readiness(WireModel):
     """How long the agent waits for the objects of the extension to be Current."""
 
     timeout: Duration = timedelta(minutes=5)
+    checks: Annotated[tuple[ReadinessCheck, ...], Field(max_length=16)] = ()
 
 
 class DriftMode(StrEnum):
@@ -231,15 +257,6 @@ class DriftMode(StrEnum):
     OFF = "off"
     WARN = "warn"
     CORRECT = "correct"
-
-
-class DriftTarget(WireModel):
-    """Which objects an ignore rule is for; absent fields match anything."""
-
-    group: str | None = None
-    kind: str | None = None
-    name: str | None = None
-    namespace: str | None = None
 
 
 class DriftIgnore(WireModel):
