@@ -46,7 +46,8 @@ class Connected:
         return found
 
     async def is_connected(self) -> bool:
-        return bool((await self.seen())["state"] == "Connected")
+        listed = await self.admin.arcbridge_json("cluster", "list")
+        return [(each["name"], each["state"]) for each in listed] == [(NAME, "Connected")]
 
     async def condition(self, kind: str) -> tuple[str, str]:
         found = await self.admin.kubectl_json(self.cluster, "get", "arcbridgecluster", NAME)
