@@ -144,7 +144,7 @@ async def load(server: Server, fleet: Sequence[Credential]) -> Load:
                 channel = await stack.enter_async_context(
                     grpc.aio.secure_channel(f"localhost:{server.port}", credential.channel, options)
                 )
-                call = rpc.AgentRelayStub(channel).Connect()
+                call = rpc.AgentRelayStub(channel).Connect()  # type: ignore[no-untyped-call] # generated
                 hello = pb.Hello(instance_id="bench", desired_digest="sha256:0")
                 await call.write(pb.AgentMessage(hello=hello))
                 await call.read()

@@ -72,24 +72,32 @@ class WakeListener:
                 await channel.get_message(timeout=ANSWER_SECONDS)
             self._heard(True)
             if missed:
-                group.create_task(self._wake_everyone())
-                self._fencing.look_soon()
+                self._catch_up(group)
             while True:
-                message = await self._next(channel)
-                wake = wakeups.decode(message["data"]) if message is not None else None
+                message = await channel.get_message(timeout=SILENCE_SECONDS)
+                if message is None:
+                    async with asyncio.timeout(ANSWER_SECONDS):
+                        await channel.ping()
+                        message = await channel.get_message(timeout=ANSWER_SECONDS)
+                self._hear(message, group)
+
+    def _hear(self, message: dict[str, Any] | None, group: asyncio.TaskGroup) -> None:
+        """Act on one message of the channel."""
+        match message:
+            case {"type": "message", "data": data}:
+                wake = wakeups.decode(data)
                 if wake is not None:
                     self.deliver(wake)
+            case {"type": "subscribe"}:
+                # The client has connected anew by itself: something may have been missed.
+                self._catch_up(group)
+            case _:  # silence, or the answer to a ping
+                return
 
-    async def _next(self, channel: Any) -> dict[str, Any] | None:
-        """The next message, or None after some silence in which the server was there."""
-        found: dict[str, Any] | None = await channel.get_message(
-            ignore_subscribe_messages=True, timeout=SILENCE_SECONDS
-        )
-        if found is None:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                await channel.ping()
-                await channel.get_message(timeout=ANSWER_SECONDS)
-        return found if found is not None and found["type"] == "message" else None
+    def _catch_up(self, group: asyncio.TaskGroup) -> None:
+        """What may have been missed while the channel was not heard."""
+        group.create_task(self._wake_everyone())
+        self._fencing.look_soon()
 
     def _heard(self, heard: bool) -> None:
         self._fencing.hints_arrive = heard

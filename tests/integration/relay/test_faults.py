@@ -272,6 +272,19 @@ class TestRedisLost:
                 assert isinstance(message, pb.RelayMessage)
 
 
+async def test_a_connection_to_redis_that_was_cut_for_a_moment_counts_as_lost(
+    settings: RelaySettings, agent: Credential, stores: Stores
+) -> None:
+    async with (
+        relay_with(settings) as relay,
+        dialled(agent, relay.port, desired_digest="sha256:held") as link,
+    ):
+        await subscribed(relay)
+        assert await link.hears_nothing("desired_changed", 0.3)
+        assert await stores.redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub") == 1
+        await link.heard("desired_changed")
+
+
 async def test_a_flush_that_died_is_taken_up_by_the_next(
     stores: Stores, settings: RelaySettings, agent: Credential, owner_postgres_url: str
 ) -> None:
