@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.backoff import Backoff, spread
@@ -11,6 +11,7 @@ from agent.link.keeper import DUPLICATE_FLOOR_SECONDS, wait_after
 FRACTIONS = st.floats(0, 1, exclude_max=True)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 10_000), FRACTIONS)
 def test_a_wait_is_never_longer_than_the_cap_nor_busy(failures: int, random: float) -> None:
     backoff = Backoff(base_seconds=1, cap_seconds=120)
@@ -22,11 +23,13 @@ def test_the_ceiling_doubles_from_one_second_to_two_minutes(failures: int, ceili
     assert Backoff().ceiling(failures) == ceiling
 
 
+@settings(deadline=None)
 @given(FRACTIONS)
 def test_heartbeats_spread_by_a_fifth_both_ways(random: float) -> None:
     assert 24 <= spread(30, 0.2, lambda: random) <= 36
 
 
+@settings(deadline=None)
 @given(FRACTIONS, st.floats(0, 600))
 def test_a_drain_is_followed_within_its_spread(random: float, seconds: float) -> None:
     ended = Ended(End.DRAINED, spread_seconds=seconds)

@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.cluster.conditions import ConditionBoard
@@ -45,6 +45,7 @@ def events(count: int, message: str = "") -> list[Any]:
     ]
 
 
+@settings(deadline=None, max_examples=30)
 @given(st.integers(0, 400), st.integers(0, 2000))
 def test_a_batch_is_within_its_limits_and_in_order(count: int, characters: int) -> None:
     waiting = events(min(count, 260), "x" * characters)

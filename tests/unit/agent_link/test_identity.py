@@ -4,7 +4,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.api.assertion import make_assertion
@@ -90,6 +90,7 @@ def test_an_identity_never_shows_its_key(identity: Identity) -> None:
     assert "PRIVATE" not in f"{identity}"
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1, exclude_max=True))
 def test_a_certificate_is_renewed_around_half_its_life(random: float) -> None:
     start = datetime(2026, 1, 1, tzinfo=UTC)

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.inventory.describe import KINDS, distribution, helm_release, node, quantity, workload
@@ -84,6 +84,7 @@ def test_distributions_are_told_by_their_marks(
     assert distribution(version, labels, provider) == name
 
 
+@settings(deadline=None)
 @given(CONTENTS, CONTENTS)
 def test_a_difference_makes_the_new_of_the_old(
     old: dict[Key, dict[str, int]], new: dict[Key, dict[str, int]]
