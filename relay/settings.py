@@ -78,8 +78,10 @@ class RelaySettings:
     )
     """The issuing CA's key in Key Vault."""
 
-    ca_chain: Path | None = setting(
-        Path, "a PEM file with the issuing CA's certificate, then the roots", default=None
+    ca_chain: str | None = setting(
+        str,
+        "the PEM of the issuing CA's certificate, then of the roots, or a path to it",
+        default=None,
     )
     """The certificates that go with the key in Key Vault."""
 

@@ -188,10 +188,13 @@ class Settings:
     )
     """The issuing CA's key, which signs inside Key Vault and never leaves it."""
 
-    ca_chain: Path | None = setting(
-        Path, "a PEM file with the issuing CA's certificate, then the roots", default=None
+    ca_chain: str | None = setting(
+        str,
+        "the PEM of the issuing CA's certificate, then of the roots, or a path to it",
+        default=None,
     )
-    """What certificates chain to; needed beside `ca_key_id`."""
+    """What certificates chain to; needed beside `ca_key_id`. The PEM itself is what an app setting
+    that refers to a Key Vault secret holds."""
 
     certificate_hours: int = setting(
         hours_between(1, 720), "whole hours from 1 to 720", default=168

@@ -140,6 +140,7 @@ async def revoke(
     async with cp.db.tenant(caller.tenant) as tx:
         cluster_id = (await _lock_any(tx, caller, name))["cluster_id"]
         serials = await certificates.revoke(tx, caller, cluster_id, cp.clock())
+        await placement.forget(tx, caller.tenant, cluster_id)
         await audit.append(
             tx,
             caller,

@@ -35,6 +35,7 @@ from shared.settings import Settings, SettingsError
 from shared.store.database import Database
 
 REDIS_SECONDS = 2.0
+PEM_START = "-----BEGIN"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +114,7 @@ def open_redis(url: str, identity: HostIdentity | None = None) -> Redis:
 def open_issuer(
     directory: Path | None,
     key_id: str | None,
-    chain: Path | None,
+    chain: str | None,
     lifetime: timedelta,
     stack: AsyncExitStack,
 ) -> CertificateIssuer:
@@ -121,7 +122,8 @@ def open_issuer(
     if key_id is not None and chain is not None:
         from shared.identity import key_vault_issuer
 
-        issuer = key_vault_issuer.connect(key_id, chain.read_bytes(), leaf_lifetime=lifetime)
+        pem = chain.encode() if chain.startswith(PEM_START) else Path(chain).read_bytes()
+        issuer = key_vault_issuer.connect(key_id, pem, leaf_lifetime=lifetime)
         stack.callback(issuer.close)
         return issuer
     if directory is None:
