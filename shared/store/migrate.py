@@ -1,7 +1,8 @@
 """The command that a deployment runs: `python -m shared.store.migrate --phase pre`.
 
 It connects as the schema's owner (`--dsn` or ARCBRIDGE_MIGRATION_POSTGRES_URL), which the
-application itself never is. `--login NAME` lets an existing login take the application's roles.
+application itself never is. `--login NAME` lets an existing login take the application's roles;
+`--tenant NAME` makes a tenant, which a new service needs one of.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import argparse
 import os
 import sys
 
-from shared.store.migrations import MigrationError, Phase, allow_login, apply
+from shared.store.migrations import MigrationError, Phase, add_tenant, allow_login, apply
 
 DSN = "ARCBRIDGE_MIGRATION_POSTGRES_URL"
 
@@ -21,6 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--phase", type=Phase, choices=list(Phase), default=Phase.ALL)
     parser.add_argument("--dsn", default=os.environ.get(DSN), help=f"default: ${DSN}")
     parser.add_argument("--login", help="the application's login, to be given its two roles")
+    parser.add_argument("--tenant", action="append", default=[], help="make it; may be repeated")
     chosen = parser.parse_args(arguments)
     if not chosen.dsn:
         parser.error(f"give --dsn or set {DSN}")
@@ -28,6 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
         applied = apply(chosen.dsn, chosen.phase)
         if chosen.login:
             allow_login(chosen.dsn, chosen.login)
+        for tenant in chosen.tenant:
+            add_tenant(chosen.dsn, tenant)
     except MigrationError as error:
         sys.stderr.write(f"{error}\n")
         return 1

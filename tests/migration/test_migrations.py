@@ -5,9 +5,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from dev.backends import PostgresServer
 from dev.backends.postgres import binaries
 from shared.store import migrate, migrations
 from shared.store.migrations import Migration, MigrationError, Phase, apply, available
+from tests.conftest import with_database, with_login
 
 SCHEMA = Path(migrations.__file__).parents[1] / "schema.sql"
 
@@ -91,3 +93,22 @@ def test_the_command_says_what_it_did(
 def test_the_command_fails_with_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert migrate.main(["--dsn", "postgresql://nobody@127.0.0.1:1/none"]) == 1
     assert "could not be migrated" in capsys.readouterr().err
+
+
+def test_an_owner_who_is_no_superuser_can_set_everything_up(
+    private_postgres: PostgresServer,
+) -> None:
+    """As on a managed server: the owner may make roles and owns its database, no more."""
+    with psycopg.connect(private_postgres.url(), autocommit=True) as connection:
+        connection.execute("create role deployer login createrole password 'deployer'")
+        connection.execute("create role app login noinherit password 'app'")
+        connection.execute("create database arcbridge owner deployer")
+    url = with_database(private_postgres.url(), "arcbridge")
+    owner, app = with_login(url, "deployer", "deployer"), with_login(url, "app", "app")
+    for _ in range(2):
+        assert migrate.main(["--dsn", owner, "--login", "app", "--tenant", "acme"]) == 0
+    with psycopg.connect(app) as connection:
+        connection.execute("set role arcbridge_platform")
+        assert connection.execute("select tenant_id from tenants").fetchall() == [("acme",)]
+    with psycopg.connect(owner) as connection:
+        assert connection.execute("select tenant_id from tenants").fetchall() == []

@@ -111,6 +111,23 @@ def allow_login(dsn: str, login: str, password: str | None = None) -> None:
         raise MigrationError(f"{login} could not be given the roles: {error}") from error
 
 
+def add_tenant(dsn: str, tenant: str) -> None:
+    """Make a tenant, as the schema's owner; nothing happens when it is there.
+
+    The first one has to come from here: the platform's operators, who make the others over the API,
+    belong to a tenant themselves.
+    """
+    try:
+        with (
+            psycopg.connect(dsn, autocommit=True, connect_timeout=CONNECT_SECONDS) as connection,
+            connection.transaction(),
+        ):
+            connection.execute(_Q.become_platform.sql, {})
+            connection.execute(_Q.add_tenant.sql, {"tenant": tenant})
+    except psycopg.Error as error:
+        raise MigrationError(f"the tenant {tenant} could not be made: {error}") from error
+
+
 def _prepare(connection: psycopg.Connection[tuple[object, ...]]) -> None:
     """Wait for any other run, make the roles and the record. The lock ends with the connection."""
     connection.execute(_Q.session_limits.sql, {

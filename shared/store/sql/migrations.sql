@@ -56,6 +56,22 @@ begin
 end
 $$;
 
+-- name: become_platform
+-- Row level security holds for the owner too, so rows are added as the platform's role; whoever made
+-- a role may let themselves take it.
+do $$
+begin
+    if not pg_has_role('arcbridge_platform', 'SET') then
+        grant arcbridge_platform to current_user with inherit false, set true;
+    end if;
+    perform set_config('role', 'arcbridge_platform', true);
+end
+$$;
+
+-- name: add_tenant
+-- A tenant, unless it is there.
+insert into tenants (tenant_id) values (%(tenant)s) on conflict (tenant_id) do nothing;
+
 -- name: record_table
 -- What was applied here.
 create table if not exists schema_migrations (
