@@ -16,7 +16,7 @@ from shared.pacing.redis import RedisTokens
 from shared.pacing.source import Bucket, Grant
 from shared.services.hot_path import HotPath
 
-TENANT: Final = Rate(per_minute=12_000.0, burst=2_000)
+TENANT: Final = Rate(per_minute=60_000.0, burst=10_000)
 """Releases of one tenant over all its rollouts, so that none takes the database from the others."""
 UNREACHABLE_RETRY_SECONDS: Final = 5.0
 

@@ -27,7 +27,7 @@ _Q = load("pacer")
 
 _REASONS: Final = {reason.value: reason for reason in ReasonCode}
 
-BATCH: Final = 1_000
+BATCH: Final = 2_000
 """Targets of one kind that one look takes in; the next look takes the next ones."""
 
 
