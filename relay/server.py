@@ -215,6 +215,8 @@ class RelayServer:
         left = self.registry.all()
         for stream in left:
             stream.end(Ending.DRAINED)
-        await server.stop(CLOSING_SECONDS)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(2 * CLOSING_SECONDS):
+                await server.stop(CLOSING_SECONDS)
         seconds = round(time.monotonic() - began, 3)
         log.info("relay drained", seconds=seconds, cut_off=len(left))

@@ -80,8 +80,8 @@ class Stream:
     async def close(self, last_word: pb.RelayMessage | None) -> None:
         """Stop sending, but for a last word that the agent may take or leave."""
         wire, sending = self._wire, self._sending
-        # A task that was cancelled keeps the frames it came through, and those keep this stream.
-        # gRPC's server cannot stop before every call is freed, so no such circle may stay.
+        # A task that was cancelled keeps the frames it came through, and those keep this stream: a
+        # circle that would hold the call's memory until the garbage collector comes by.
         self._sending = self.scope = self._wire = None
         if sending is not None:
             sending.cancel()
