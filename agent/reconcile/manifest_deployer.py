@@ -67,7 +67,7 @@ class ManifestDeployer:
         """Nothing when this content was applied in full."""
         if work.record.content_digest == work.content_digest:
             return Action.NONE
-        return Action.UPGRADE if work.record.inventory else Action.INSTALL
+        return Action.UPGRADE if work.record.installed else Action.INSTALL
 
     async def deploy(self, work: Work, action: Action) -> Applied:
         """Build, and unless there is nothing to do apply and prune."""
@@ -134,7 +134,10 @@ def _with_inventory(
     record: ExtensionRecord, refs: Sequence[ObjectRef], *, content_digest: str | None
 ) -> ExtensionRecord:
     items = tuple(InventoryItem.of(ref) for ref in refs)
-    return record.model_copy(update={"inventory": items, "content_digest": content_digest})
+    installed = record.installed or content_digest is not None
+    return record.model_copy(
+        update={"inventory": items, "content_digest": content_digest, "installed": installed}
+    )
 
 
 def _failure(action: Action) -> ReasonCode:

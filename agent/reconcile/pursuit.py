@@ -132,6 +132,7 @@ class Pursuit:
                     "as_user": as_user,
                     "inventory": (),
                     "content_digest": None,
+                    "installed": False,
                 }
             )
         )

@@ -77,6 +77,8 @@ class ExtensionRecord(WireModel):
     rollout_id: UUID | None = None
     content_digest: Digest | None = None
     """Of what was last applied in full; None while an apply is under way."""
+    installed: bool = False
+    """Some content was applied in full at least once."""
     phase: ExtensionPhase = ExtensionPhase.APPLYING
     reason: ReasonCode = ReasonCode.PROGRESSING
     attempt: Annotated[int, Field(ge=1)] = 1

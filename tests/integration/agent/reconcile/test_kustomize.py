@@ -166,6 +166,25 @@ async def test_an_extension_waits_for_those_it_depends_on(
         assert order[:2] == ["base", "over"]
 
 
+async def test_a_first_apply_that_fails_is_an_install_that_failed_however_often(
+    start_engine: StartEngine, tools: Tools, namespace: str
+) -> None:
+    bad = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "bad"},
+        "spec": {"ports": [{"port": 70000}]},
+    }
+    release = over(namespace, config_map("one", a="1"), bad)
+    async with start_engine(max_attempts=2) as running:
+        running.submit(release.present())
+        failed = await running.failed("over")
+        assert (failed.reason, failed.attempt) == (ReasonCode.INSTALL_FAILED, 2)
+        assert f"Service {namespace}/bad" in failed.message
+        running.submit(release.next(source=overlay(config_map("one", a="1"))).present())
+        assert (await running.ready("over", 2)).reason is ReasonCode.INSTALL_SUCCEEDED
+
+
 POD: dict[str, Any] = {
     "apiVersion": "v1",
     "kind": "Pod",
