@@ -236,8 +236,6 @@ create table rollout_targets (
     foreign key (tenant_id, rollout_id) references rollouts on delete cascade
 );
 create index rollout_targets_in_order on rollout_targets (tenant_id, rollout_id, stage, state, position);
-create index rollout_targets_by_cluster on rollout_targets (tenant_id, cluster_id)
-    where state in ('ToApply','Released','Applying','Verifying','Skipped');
 
 -- What each cluster should run now, and what its agent last said of it.
 create table assignments (
