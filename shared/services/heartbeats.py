@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from secrets import token_hex
 from typing import Any, Final
 
@@ -188,10 +188,10 @@ async def _batches(redis: Redis, name: str) -> AsyncIterator[list[Heartbeat]]:
 def _columns(beats: Sequence[Heartbeat]) -> dict[str, list[Any]]:
     return {
         "tenants": [beat.key.tenant for beat in beats],
-        "clusters": [beat.key.cluster_id for beat in beats],
+        "clusters": [str(beat.key.cluster_id) for beat in beats],
         "epochs": [beat.epoch for beat in beats],
         "sequences": [beat.sequence for beat in beats],
-        "received": [datetime.fromtimestamp(beat.received_ms / 1000, UTC) for beat in beats],
+        "received_ms": [beat.received_ms for beat in beats],
         "skews": [beat.skew_ms for beat in beats],
         "extensions": [beat.extensions for beat in beats],
         "ready": [beat.ready for beat in beats],

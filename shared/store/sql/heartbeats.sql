@@ -4,10 +4,10 @@
 with newer as (
     select i.*
     from unnest(%(tenants)s::text[], %(clusters)s::uuid[], %(epochs)s::bigint[],
-                %(sequences)s::bigint[], %(received)s::timestamptz[], %(skews)s::bigint[],
+                %(sequences)s::bigint[], %(received_ms)s::bigint[], %(skews)s::bigint[],
                 %(extensions)s::integer[], %(ready)s::integer[], %(failed)s::integer[],
                 %(drifted)s::integer[], %(pending)s::integer[], %(digests)s::text[])
-         as i (tenant_id, cluster_id, epoch, sequence, received_at, skew_ms,
+         as i (tenant_id, cluster_id, epoch, sequence, received_ms, skew_ms,
                extensions, ready, failed, drifted, pending, digest)
     join sessions s using (tenant_id, cluster_id)
     where s.epoch = i.epoch and s.heartbeat_sequence < i.sequence
@@ -15,7 +15,7 @@ with newer as (
     for update of s
 )
 update sessions s set
-    last_heartbeat = greatest(s.last_heartbeat, least(n.received_at, %(now)s)),
+    last_heartbeat = greatest(s.last_heartbeat, least(to_timestamp(n.received_ms / 1000.0), %(now)s)),
     heartbeat_sequence = n.sequence,
     clock_skew_ms = n.skew_ms,
     extensions = n.extensions,
