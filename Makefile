@@ -7,6 +7,8 @@ UV_VERSION := 0.13.9
 READY := $(VENV)/.ready
 TOOLS := $(STATE)/bin/.ready
 export PYTHONPATH := $(CURDIR)
+# Trust what the machine trusts: a company's own authority stands in its store, not in uv's.
+export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up test lint bench fleet proto lock clean
