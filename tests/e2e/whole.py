@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from dev.state import REPOSITORY
+from dev.state import state_directory
 
 DEADLINE_SECONDS = 120
+TOOLS = state_directory() / "bin"
 
 
 def state_with_tools(directory: Path) -> Path:
     """A state directory that has the helm and kubectl of `make setup`."""
     state = directory / "state"
     state.mkdir()
-    (state / "bin").symlink_to(REPOSITORY / ".arcbridge" / "bin")
+    (state / "bin").symlink_to(TOOLS)
     return state
 
 
