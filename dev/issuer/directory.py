@@ -63,6 +63,11 @@ class Seed(_Frozen):
     clients: tuple[Client, ...]
 
 
+def read_seed(path: Path = SEED) -> Seed:
+    """The seed file: who exists, without any secret."""
+    return Seed.model_validate_json(path.read_text())
+
+
 class Directory:
     """Looks up users and clients, and checks what they prove themselves with."""
 
@@ -75,7 +80,7 @@ class Directory:
     @classmethod
     def open(cls, credentials_path: Path, seed_path: Path = SEED) -> Directory:
         """Read the seed, and the credentials, which are made where they are missing."""
-        seed = Seed.model_validate_json(seed_path.read_text())
+        seed = read_seed(seed_path)
         known: dict[str, str] = {}
         if credentials_path.exists():
             known = json.loads(credentials_path.read_text())

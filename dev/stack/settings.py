@@ -59,6 +59,11 @@ class StackSettings:
         return f"http://127.0.0.1:{self.http_port}"
 
     @property
+    def issuer_url(self) -> str:
+        """The base of the OpenID issuers."""
+        return f"http://127.0.0.1:{self.issuer_port}"
+
+    @property
     def relay_address(self) -> str:
         """Where agents open their streams."""
         return f"127.0.0.1:{self.relay_port}"
@@ -75,12 +80,11 @@ class StackSettings:
 
 
 @dataclass(frozen=True)
-class Addresses:
-    """What is known once the first processes run."""
+class Stores:
+    """Where the application finds PostgreSQL and Redis. Both URLs hold a password."""
 
     postgres_url: str = field(repr=False)
     redis_url: str = field(repr=False)
-    issuer_url: str
 
 
 def base_environ(settings: StackSettings) -> dict[str, str]:
@@ -98,15 +102,15 @@ def base_environ(settings: StackSettings) -> dict[str, str]:
 
 
 def control_plane_environ(
-    settings: StackSettings, addresses: Addresses, audience: str, tenants: Mapping[str, str]
+    settings: StackSettings, stores: Stores, audience: str, tenants: Mapping[str, str]
 ) -> dict[str, str]:
     """The settings of the Functions app and the relay. `tenants`: directory id to tenant."""
     return base_environ(settings) | {
-        "ARCBRIDGE_POSTGRES_URL": addresses.postgres_url,
-        "ARCBRIDGE_REDIS_URL": addresses.redis_url,
+        "ARCBRIDGE_POSTGRES_URL": stores.postgres_url,
+        "ARCBRIDGE_REDIS_URL": stores.redis_url,
         "ARCBRIDGE_CONTROL_PLANE_URL": settings.control_plane_url,
         "ARCBRIDGE_RELAY_ADDRESS": settings.relay_address,
-        "ARCBRIDGE_OIDC_ISSUER": f"{addresses.issuer_url}/{{tid}}/v2.0",
+        "ARCBRIDGE_OIDC_ISSUER": f"{settings.issuer_url}/{{tid}}/v2.0",
         "ARCBRIDGE_OIDC_AUDIENCE": audience,
         "ARCBRIDGE_OIDC_TENANTS": json.dumps(dict(tenants)),
         "ARCBRIDGE_CA_DIR": str(settings.ca_directory),

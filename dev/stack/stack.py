@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from dev.backends import backends
+from dev.issuer.directory import read_seed
 from dev.serving import bound_socket
 from dev.stack import programs
 from dev.stack.child import Child, Program
@@ -19,8 +21,8 @@ from dev.stack.people import People
 from dev.stack.settings import (
     HTTP_PORT,
     RELAY_PORT,
-    Addresses,
     StackSettings,
+    Stores,
     control_plane_environ,
 )
 from dev.stack.surface import Surface
@@ -56,7 +58,7 @@ class Stack:
     async def connect_all(self, admin: Surface) -> None:
         """Connect each cluster as the documentation says, unless it is, and run its agent."""
         known = {each["name"] for each in await admin.arcbridge_json("cluster", "list")}
-        await asyncio.gather(
+        await together(
             *(self._connect(each, admin, known=each.name in known) for each in self.clusters)
         )
 
@@ -87,22 +89,43 @@ async def stack(settings: StackSettings, tell: Tell) -> AsyncIterator[Stack]:
     check_ports(settings)
     for folder in ("run", "logs", "kubeconfigs"):
         (settings.state / folder).mkdir(parents=True, exist_ok=True)
-    async with AsyncExitStack() as exit_stack:
-        children: dict[str, Child] = {}
+    async with AsyncExitStack() as opened:
+        running = await Starter(settings, tell, opened).start()
+        opened.push_async_callback(running.stop_agents)
+        yield running
 
-        async def run(program: Program) -> dict[str, object]:
-            child = Child(program, settings.state / "logs", tell)
-            exit_stack.push_async_callback(child.stop)
-            children[program.name] = child
-            return await child.start()
 
-        running = await exit_stack.enter_async_context(
+@dataclass(frozen=True)
+class Starter:
+    """Starts the parts, each as soon as what it needs is there."""
+
+    settings: StackSettings
+    tell: Tell
+    opened: AsyncExitStack
+    children: dict[str, Child] = field(default_factory=dict)
+
+    async def start(self) -> Stack:
+        """Everything but the agents."""
+        settings = self.settings
+        others = [self.run(programs.issuer(settings))]
+        if settings.simulated_clusters:
+            others.append(self.run(programs.simulator(settings)))
+        await together(self.control_plane(), *others)
+        return Stack(
+            settings=settings,
+            people=People.open(settings.state / "issuer", settings.issuer_url),
+            clusters=await find_clusters(settings),
+            children=self.children,
+            tell=self.tell,
+        )
+
+    async def control_plane(self) -> None:
+        """PostgreSQL and Redis, the database, then the Functions app and the relay."""
+        settings, seed = self.settings, read_seed()
+        running = await self.opened.enter_async_context(
             backends(settings.state / "backends", durable=settings.durable, keep=True)
         )
         await asyncio.to_thread(devca.make, settings.ca_directory)
-        issuer_url = str((await run(programs.issuer(settings)))["url"])
-        people = People.open(settings.state / "issuer", issuer_url)
-        seed = people.directory.seed
         application_url = await asyncio.to_thread(
             prepare,
             running.postgres_url,
@@ -112,24 +135,31 @@ async def stack(settings: StackSettings, tell: Tell) -> AsyncIterator[Stack]:
         )
         environ = control_plane_environ(
             settings,
-            Addresses(application_url, running.redis_url, issuer_url),
+            Stores(application_url, running.redis_url),
             seed.application.id,
             {tid: tenant for tenant, tid in seed.tenants.items()},
         )
-        started = [run(programs.control_plane(settings, environ))]
-        started.append(run(programs.relay(settings, environ)))
-        if settings.simulated_clusters:
-            started.append(run(programs.simulator(settings)))
-        await asyncio.gather(*started)
-        running_stack = Stack(
-            settings=settings,
-            people=people,
-            clusters=await find_clusters(settings),
-            children=children,
-            tell=tell,
+        await together(
+            self.run(programs.control_plane(settings, environ)),
+            self.run(programs.relay(settings, environ)),
         )
-        exit_stack.push_async_callback(running_stack.stop_agents)
-        yield running_stack
+
+    async def run(self, program: Program) -> None:
+        """A process that is kept running as long as the stack is."""
+        child = Child(program, self.settings.state / "logs", self.tell)
+        self.opened.push_async_callback(child.stop)
+        self.children[program.name] = child
+        await child.start()
+
+
+async def together(*work: Coroutine[Any, Any, None]) -> None:
+    """Do all of it at once; the first failure ends the rest, before it is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for each in work:
+                group.create_task(each)
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
 
 
 def check_ports(settings: StackSettings) -> None:
