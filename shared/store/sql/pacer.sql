@@ -201,27 +201,27 @@ where s.tenant_id = %(tenant)s and s.rollout_id = %(rollout)s and s.stage = d.st
 -- name: release
 -- Release targets: a new generation of each assignment, a wake-up for each cluster, targets and
 -- counters. A target that is not waiting any more, or whose goal is quarantined, is left alone.
-with current as materialized (
-    select a.cluster_id, a.generation, a.revision, a.absent
-    from assignments a
-    where a.tenant_id = %(tenant)s and a.extension = %(extension)s
-      and a.cluster_id = any(%(clusters)s::uuid[])
-    for no key update
-), released as (
+-- Keys only, no join: a plan must not hang on how many rows the planner thinks there are. Nobody
+-- else makes generations meanwhile: one rollout of the extension releases at a time.
+with released as (
     update rollout_targets t
     set state = 'Released',
-        generation = coalesce(c.generation, 0) + 1,
-        previous_revision = case when c.absent is distinct from false then 0 else c.revision end,
+        generation = 1 + coalesce((
+            select a.generation from assignments a
+            where a.tenant_id = t.tenant_id and a.cluster_id = t.cluster_id
+              and a.extension = %(extension)s), 0),
+        previous_revision = coalesce((
+            select a.revision from assignments a
+            where a.tenant_id = t.tenant_id and a.cluster_id = t.cluster_id
+              and a.extension = %(extension)s and not a.absent), 0),
         released_at = %(now)s,
         ready_since = null,
         finished_at = null,
         skip_reason = null,
         reason = 'Progressing',
         message = 'released'
-    from unnest(%(clusters)s::uuid[]) as w(cluster_id)
-    left join current c on c.cluster_id = w.cluster_id
-    where t.tenant_id = %(tenant)s and t.rollout_id = %(rollout)s and t.cluster_id = w.cluster_id
-      and t.state = 'ToApply'
+    where t.tenant_id = %(tenant)s and t.rollout_id = %(rollout)s
+      and t.cluster_id = any(%(clusters)s::uuid[]) and t.state = 'ToApply'
       and (t.goal_absent
            or not exists (select from revisions q
                           where q.tenant_id = %(tenant)s and q.extension = %(extension)s
