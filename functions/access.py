@@ -87,6 +87,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "rollouts_resume": OPERATOR,
         "rollouts_cancel": OPERATOR,
         "rollouts_approve": OPERATOR,
+        "rollouts_retry": OPERATOR,
         "drift_list": READER,
         "drift_correct": OPERATOR,
         "drift_accept": OPERATOR,

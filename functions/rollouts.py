@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from uuid import UUID
 
 from functions.clusters import NO_REASON
@@ -9,10 +10,11 @@ from functions.edge.endpoint import Call, IfMatch
 from functions.edge.paging import PageQuery
 from functions.edge.resource import Resource
 from shared.contract.base import Name
+from shared.contract.errors import ErrorCode
 from shared.contract.page import Page
 from shared.contract.rollout import ActionRequest, Rollout, RolloutTarget
 from shared.contract.states import RolloutState, TargetState
-from shared.services import rollouts
+from shared.services import retry, rollouts
 
 api = Resource("rollouts")
 
@@ -84,3 +86,15 @@ async def rollouts_approve(
 ) -> Rollout:
     """Open the stage that waits for a person's approval."""
     return await rollouts.approve(call.cp, call.caller, rollout_id, call.if_match, body)
+
+
+@api.endpoint(
+    "POST",
+    "v1/rollouts/{rollout_id}/retry",
+    status=HTTPStatus.CREATED,
+    if_match=IfMatch.OPTIONAL,
+    problems=(ErrorCode.QUARANTINED,),
+)
+async def rollouts_retry(call: Call, rollout_id: UUID, body: ActionRequest = NO_REASON) -> Rollout:
+    """Start a new rollout of its failed, timed-out and skipped clusters, with its own strategy."""
+    return await retry.retry(call.cp, call.caller, rollout_id, call.if_match, body)

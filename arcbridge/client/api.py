@@ -235,6 +235,10 @@ class Rollouts(_Group):
         """Open the stage that waits for a person."""
         return self._act(rollout_id, "approve", reason)
 
+    def retry(self, rollout_id: UUID, *, reason: str | None = None) -> Rollout:
+        """A new rollout of its failed and skipped clusters; the answer is that rollout."""
+        return self._act(rollout_id, "retry", reason)
+
     def _act(self, rollout_id: UUID, verb: str, reason: str | None) -> Rollout:
         return self._post(Rollout, "rollouts", rollout_id, verb, body=ActionRequest(reason=reason))
 

@@ -57,6 +57,8 @@ class Rollout(WireModel):
     superseded_by: UUID | None = None
     rollback_of: UUID | None = None
     rolled_back_by: UUID | None = None
+    retry_of: UUID | None = None
+    """The rollout whose failed and skipped targets this one takes up."""
     strategy: RolloutStrategy
     stages: tuple[StageProgress, ...] = ()
     waiting_for: WaitingFor | None = None
@@ -203,6 +205,6 @@ class RollbackResult(WireModel):
 
 
 class ActionRequest(WireModel):
-    """The body of pause, resume, cancel, approve, quarantine and release; may be empty."""
+    """The body of pause, resume, cancel, approve, retry, quarantine and release; may be empty."""
 
     reason: Reason | None = None

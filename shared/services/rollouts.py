@@ -271,6 +271,7 @@ def _rollout(row: Row, stages: Sequence[Row]) -> Rollout:
         superseded_by=row["superseded_by"],
         rollback_of=row["rollback_of"],
         rolled_back_by=row["rolled_back_by"],
+        retry_of=row["retry_of"],
         strategy=strategy,
         stages=tuple(_progress(stage, strategy) for stage in stages),
         waiting_for=WaitingFor.model_validate(row["waiting_for"]) if row["waiting_for"] else None,

@@ -36,6 +36,7 @@ class NewRollout:
     specs: Mapping[str, Resolved] = field(default_factory=dict)
     reason: str | None = None
     rollback_of: UUID | None = None
+    retry_of: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ async def start(tx: Transaction, caller: Caller, new: NewRollout, now: datetime)
         reason=new.reason,
         created_by=caller.actor,
         rollback_of=new.rollback_of,
+        retry_of=new.retry_of,
         traceparent=traceparent() or caller.traceparent,
     )
     await _insert_stages(tx, caller.tenant, rollout_id, new)

@@ -119,6 +119,12 @@ def approve(session: Session, rollout: Id, reason: Reason = None) -> None:
     _show(session, session.client.rollouts.approve(find(session, rollout).id, reason=reason))
 
 
+@command(app, "retry")
+def retry(session: Session, rollout: Id, reason: Reason = None) -> None:
+    """Start a new rollout of only the failed, timed-out and skipped clusters."""
+    _show(session, session.client.rollouts.retry(find(session, rollout).id, reason=reason))
+
+
 def find(session: Session, text: str) -> Rollout:
     """A rollout by its id, or the newest one of an extension."""
     from uuid import UUID

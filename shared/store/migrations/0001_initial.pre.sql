@@ -174,6 +174,7 @@ create table rollouts (
     superseded_by  uuid,
     rollback_of    uuid,
     rolled_back_by uuid,
+    retry_of       uuid,
     waiting_for    jsonb,
     rate_per_minute double precision,                    -- what adaptive pacing has settled on
     traceparent    text,

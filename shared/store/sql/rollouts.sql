@@ -21,9 +21,9 @@ where tenant_id = %(tenant)s and rollout_id = any(%(rollouts)s::uuid[])
 -- name: insert_rollout
 -- A new rollout, due at once.
 insert into rollouts (tenant_id, rollout_id, extension, kind, revision, strategy, reason, created_by,
-                      created_at, rollback_of, traceparent, plan_after)
+                      created_at, rollback_of, retry_of, traceparent, plan_after)
 values (%(tenant)s, %(rollout)s, %(extension)s, %(kind)s, %(revision)s, %(strategy)s, %(reason)s,
-        %(created_by)s, %(now)s, %(rollback_of)s, %(traceparent)s, %(now)s)
+        %(created_by)s, %(now)s, %(rollback_of)s, %(retry_of)s, %(traceparent)s, %(now)s)
 
 -- name: insert_stages
 -- The stages of a new rollout with their numbers of targets.
@@ -51,7 +51,7 @@ on conflict (tenant_id, digest) do nothing
 -- name: one_rollout
 -- One rollout as operators see it.
 select rollout_id, extension, kind, state, version, revision, strategy, reason, created_by, created_at,
-       finished_at, superseded_by, rollback_of, rolled_back_by, waiting_for, traceparent
+       finished_at, superseded_by, rollback_of, rolled_back_by, retry_of, waiting_for, traceparent
 from rollouts
 where tenant_id = %(tenant)s and rollout_id = %(rollout)s
 
@@ -65,7 +65,7 @@ for no key update
 -- name: list_rollouts
 -- A page of rollouts, newest first.
 select rollout_id, extension, kind, state, version, revision, strategy, reason, created_by, created_at,
-       finished_at, superseded_by, rollback_of, rolled_back_by, waiting_for, traceparent
+       finished_at, superseded_by, rollback_of, rolled_back_by, retry_of, waiting_for, traceparent
 from rollouts
 where tenant_id = %(tenant)s
   and (%(extension)s::text is null or extension = %(extension)s)
