@@ -6,8 +6,10 @@ unpack to more than they should.
 
 from __future__ import annotations
 
+import gzip
 import io
 import tarfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -40,7 +42,11 @@ def inspect_archive(content: bytes) -> ArchiveFacts:
     names: list[str] = []
     unpacked = 0
     try:
-        with tarfile.open(fileobj=io.BytesIO(content), mode="r|gz") as archive:
+        # Not "r|gz": tarfile stumbles over the extra field that helm writes into its gzip header.
+        with (
+            gzip.GzipFile(fileobj=io.BytesIO(content)) as unzipped,
+            tarfile.open(fileobj=unzipped, mode="r|") as archive,
+        ):
             for member in archive:
                 _refuse_odd(member)
                 unpacked += member.size
@@ -48,7 +54,7 @@ def inspect_archive(content: bytes) -> ArchiveFacts:
                     raise ArchiveRefused("the archive unpacks to more than is allowed")
                 if member.isfile():
                     names.append(member.name)
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise ArchiveRefused(f"not a gzipped tar archive: {error}") from error
     return ArchiveFacts(digest_bytes(content), tuple(names))
 

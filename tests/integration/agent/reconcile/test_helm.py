@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 from shared.contract.extension import Readiness
 from shared.contract.reasons import ReasonCode
@@ -55,6 +56,19 @@ async def test_a_release_that_is_there_already_is_not_upgraded_again(
         running.submit(same_content.present())
         await running.ready("web", 2)
     assert len(tools.history("web", namespace)) == 1
+
+
+async def test_a_chart_that_helm_itself_packed_is_installed(
+    start_engine: StartEngine, tools: Tools, namespace: str, tmp_path: Path
+) -> None:
+    tools.helm("create", str(tmp_path / "packed"))
+    tools.helm("package", str(tmp_path / "packed"), "-d", str(tmp_path))
+    (packed,) = tmp_path.glob("*.tgz")
+    release = Release("packed", namespace, inline_chart(packed.read_bytes()))
+    async with start_engine() as running:
+        running.submit(release.present())
+        await running.ready("packed")
+    assert [r["status"] for r in tools.history("packed", namespace)] == ["deployed"]
 
 
 async def test_an_image_that_cannot_be_pulled_is_named(

@@ -88,6 +88,21 @@ def test_the_facts_of_an_archive() -> None:
     assert inspect_archive(archive({"web/crds/a.yaml": "x"})).has_crds
 
 
+def test_a_gzip_header_with_helm_s_extra_field_is_no_reason_to_refuse() -> None:
+    plain = chart_archive()
+    flags, extra = bytes([4]), b"Helm!"  # RFC 1952: FEXTRA, then its length and content
+    header = plain[:3] + flags + plain[4:10] + len(extra).to_bytes(2, "little") + extra
+    assert inspect_archive(header + plain[10:]).files == inspect_archive(plain).files
+
+
+def test_a_damaged_archive_is_refused() -> None:
+    plain = chart_archive()
+    damaged = plain[:40] + b"\xff" * 40 + plain[80:]
+    for content in (damaged, plain[:-100], b""):
+        with pytest.raises(ArchiveRefused):
+            inspect_archive(content)
+
+
 def odd_archive(info: tarfile.TarInfo) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
