@@ -43,7 +43,7 @@ up: setup ## start the same stack and leave it running (Ctrl-C ends it)
 test: setup ## every test that runs on one machine
 	@$(BIN)/python -m dev.check tests
 
-lint: setup ## ruff, mypy, import-linter, basedpyright
+lint: setup ## ruff, mypy, import-linter, basedpyright; checkov, actionlint, zizmor, hadolint
 	@$(BIN)/python -m dev.check lint
 
 bench: setup ## benchmarks as ratios measured side by side (ONLY=name picks one)
@@ -62,6 +62,9 @@ lock: | $(VENV)/bin/uv ## resolve every lock again from its .in file
 			--custom-compile-command "make lock" $$d/requirements.in -o $$d/requirements.txt $(LOCKFLAGS); done
 	@$(BIN)/uv pip compile -q --python-version 3.13 --generate-hashes \
 		--custom-compile-command "make lock" dev/requirements-worker.in -o dev/requirements-worker.txt $(LOCKFLAGS)
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+		--override dev/requirements-infra-overrides.txt --custom-compile-command "make lock" \
+		dev/requirements-infra.in -o dev/requirements-infra.txt $(LOCKFLAGS)
 	@$(BIN)/uv pip compile -q --no-deps --universal --python-version 3.11 --generate-hashes \
 		--custom-compile-command "make lock" dev/helm.in -o dev/helm.txt $(LOCKFLAGS)
 
