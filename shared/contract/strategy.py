@@ -30,13 +30,6 @@ class OnFailure(StrEnum):
     CONTINUE = "continue"
 
 
-class PaceMode(StrEnum):
-    """Whether the rate stays as declared or follows what the fleet bears."""
-
-    FIXED = "fixed"
-    ADAPTIVE = "adaptive"
-
-
 class Stage(WireModel):
     """A group of targets that is released before the next group."""
 
@@ -66,8 +59,6 @@ class Pace(WireModel):
 
     per_minute: Annotated[float, Field(gt=0, le=1_000_000)] = 60.0
     burst: Annotated[int, Field(ge=1, le=100_000)] = 10
-    mode: PaceMode = PaceMode.FIXED
-    min_per_minute: Annotated[float, Field(gt=0)] = 1.0
     per_source: Annotated[float, Field(gt=0)] | None = None
     """Releases per minute that pull from one chart registry, over all rollouts of the tenant."""
 
@@ -101,6 +92,4 @@ class RolloutStrategy(WireModel):
                 raise ValueError(
                     f"stage {stage.name}: maxConcurrent 0 would never release anything"
                 )
-        if self.pace.min_per_minute > self.pace.per_minute:
-            raise ValueError("pace.minPerMinute must not be above pace.perMinute")
         return self

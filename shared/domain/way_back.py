@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from shared.contract.strategy import Approval, OnFailure, PaceMode, RolloutStrategy, Stage
+from shared.contract.strategy import Approval, OnFailure, RolloutStrategy, Stage
 from shared.domain.goals import Goal
 
 
@@ -46,7 +46,6 @@ def way_back(strategy: RolloutStrategy) -> RolloutStrategy:
             "stages": stages,
             "max_failures": "100%",
             "on_failure": OnFailure.CONTINUE,
-            "pace": strategy.pace.model_copy(update={"mode": PaceMode.FIXED}),
         }
     )
 

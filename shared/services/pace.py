@@ -30,15 +30,14 @@ def buckets(
     strategy: RolloutStrategy,
     *,
     origin: str | None,
-    per_minute: float | None = None,
 ) -> list[Bucket]:
     """Every bucket that a release of this rollout is taken from.
 
-    `origin` is the chart registry of its revision; `per_minute` what adaptive pacing settled on.
+    `origin` is the chart registry of its revision.
     A rollback mostly pulls what clusters hold already, and must not queue behind the registry.
     """
     pace = strategy.pace
-    own = Rate(per_minute or pace.per_minute, pace.burst)
+    own = Rate(pace.per_minute, pace.burst)
     found = [
         Bucket(f"ab:pace:{{{tenant}}}:rollout:{rollout_id}", own),
         Bucket(f"ab:pace:{{{tenant}}}:tenant", TENANT),

@@ -142,7 +142,6 @@ async def _pass(
         view.kind,
         view.strategy,
         origin=looked.origin,
-        per_minute=looked.per_minute,
     )
     return _Passed(looked, done, changed, missing, found)
 

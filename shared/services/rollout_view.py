@@ -41,7 +41,6 @@ class Looked:
     rollback_of: UUID | None
     origin: str | None
     traceparent: str | None
-    per_minute: float | None
 
 
 async def look(
@@ -89,7 +88,6 @@ async def look(
         row["rollback_of"],
         row["origin"],
         row["traceparent"],
-        row["rate_per_minute"],
     )
 
 

@@ -176,7 +176,6 @@ create table rollouts (
     rolled_back_by uuid,
     retry_of       uuid,
     waiting_for    jsonb,
-    rate_per_minute double precision,                    -- what adaptive pacing has settled on
     traceparent    text,
     planned_at     timestamptz,                          -- when a pacer last looked
     plan_after     timestamptz default now(),            -- no need to look before this; null: until asked

@@ -110,7 +110,6 @@ def test_values_need_a_helm_source() -> None:
         {"stages": [{"name": "a"}, {"name": "a"}]},
         {"stages": [{"name": "a", "maxConcurrent": 0}]},
         {"pace": {"perMinute": 0}},
-        {"pace": {"perMinute": 1, "minPerMinute": 2}},
         {"onFailure": "shrug"},
         {"progressDeadline": "10mfoo"},
         {"offline": {"then": "wait"}},
