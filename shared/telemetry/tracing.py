@@ -158,6 +158,9 @@ def _configure_azure_monitor(
 ) -> None:
     from azure.monitor.opentelemetry import configure_azure_monitor
 
+    # The distribution's own default keeps five spans a second, each for itself, and so tears the
+    # trace of a rollout apart. Whoever wants fewer sets the variable to sample whole traces.
+    os.environ.setdefault("OTEL_TRACES_SAMPLER", "parentbased_always_on")
     configure_azure_monitor(
         connection_string=connection_string,
         resource=resource,
