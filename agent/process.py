@@ -76,6 +76,7 @@ def reconcilers(settings: AgentProcessSettings, kube: KubeClient) -> NewReconcil
             work_dir=work_dir,
             state_namespace=settings.namespace,
             kubeconfig=settings.kubeconfig,
+            private_hosts=settings.private_hosts,
         )
         return Engine(
             kube=kube.acting_as(settings.impersonate),

@@ -52,6 +52,9 @@ class AgentProcessSettings:
     `system:serviceaccount:arcbridge-system:arcbridge-reconciler`; the agent's own when unset."""
     lease_seconds: float = 15.0
     """How long a leader may be silent before another replica takes over."""
+    private_hosts: frozenset[str] = frozenset()
+    """Hosts, separated by commas, that overlays may come from although their address is private
+    or loopback; never link-local."""
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
 
@@ -81,6 +84,7 @@ class AgentProcessSettings:
             lease_seconds=_number(
                 environ, f"{prefix}LEASE_SECONDS", cls.lease_seconds, 1, 300, problems
             ),
+            private_hosts=_names(environ.get(f"{prefix}PRIVATE_HOSTS", "")),
             log_level=environ.get(f"{prefix}LOG_LEVEL", cls.log_level).upper(),
         )
         if settings.log_level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
@@ -95,6 +99,10 @@ class AgentProcessSettings:
 def _path(environ: Mapping[str, str], name: str) -> Path | None:
     text = environ.get(name)
     return Path(text) if text else None
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(name.strip().lower() for name in text.split(",") if name.strip())
 
 
 def _tool(environ: Mapping[str, str], variable: str, name: str, problems: list[str]) -> Path:

@@ -10,6 +10,7 @@ import gzip
 import io
 import tarfile
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -39,8 +40,27 @@ class ArchiveFacts:
 
 def inspect_archive(content: bytes) -> ArchiveFacts:
     """The facts of a gzipped tar archive. Raises ArchiveRefused."""
-    names: list[str] = []
-    unpacked = 0
+    names = [member.name for member, _ in _vetted(content, read=False)]
+    return ArchiveFacts(digest_bytes(content), tuple(names))
+
+
+def read_files(content: bytes) -> dict[str, str]:
+    """The regular files of a gzipped tar archive by normal path. Raises ArchiveRefused.
+
+    Bytes that are not UTF-8 survive as surrogates, to be written with `surrogateescape`.
+    """
+    files: dict[str, str] = {}
+    for member, data in _vetted(content, read=True):
+        name = str(PurePosixPath(member.name))
+        if name in files:
+            raise ArchiveRefused(f"{name!r} is in the archive twice")
+        files[name] = data.decode(errors="surrogateescape")
+    return files
+
+
+def _vetted(content: bytes, *, read: bool) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
+    """Every regular file, with its bytes where they are wanted; refuses on the way."""
+    entries = unpacked = 0
     try:
         # Not "r|gz": tarfile stumbles over the extra field that helm writes into its gzip header.
         with (
@@ -49,14 +69,15 @@ def inspect_archive(content: bytes) -> ArchiveFacts:
         ):
             for member in archive:
                 _refuse_odd(member)
+                entries += 1
                 unpacked += member.size
-                if unpacked > UNPACKED_LIMIT or len(names) >= ENTRIES_LIMIT:
+                if unpacked > UNPACKED_LIMIT or entries > ENTRIES_LIMIT:
                     raise ArchiveRefused("the archive unpacks to more than is allowed")
                 if member.isfile():
-                    names.append(member.name)
+                    file = archive.extractfile(member) if read else None
+                    yield member, b"" if file is None else file.read()
     except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise ArchiveRefused(f"not a gzipped tar archive: {error}") from error
-    return ArchiveFacts(digest_bytes(content), tuple(names))
 
 
 def read_crds(path: Path) -> list[str]:

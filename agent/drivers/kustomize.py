@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import tempfile
@@ -25,13 +26,13 @@ class Kustomize:
     async def build(self, files: Mapping[str, str], path: str) -> str:
         """The manifest of an overlay. Raises StepFailed(BuildFailed)."""
         try:
-            vet_overlay(files, path)
+            await asyncio.to_thread(vet_overlay, files, path)
         except OverlayRefused as error:
             raise StepFailed(ReasonCode.BUILD_FAILED, str(error), final=True) from error
         self._work_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         root = Path(tempfile.mkdtemp(prefix="overlay-", dir=self._work_dir))
         try:
-            write_tree(root, files)
+            await asyncio.to_thread(write_tree, root, files)
             finished = await run_tool(
                 self._kubectl,
                 [
@@ -46,6 +47,9 @@ class Kustomize:
                 cwd=root,
                 deadline_seconds=self._seconds,
             )
+        except OSError as error:  # a path that is a file here and a folder there, or too long
+            message = str(error).replace(str(root), "")
+            raise StepFailed(ReasonCode.BUILD_FAILED, message, final=True) from error
         except ToolError as error:
             message = str(error).replace(str(root), "")
             raise StepFailed(ReasonCode.BUILD_FAILED, message, final=True) from error
@@ -60,5 +64,7 @@ def write_tree(root: Path, files: Mapping[str, str]) -> None:
         target = root / name
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-        with os.fdopen(os.open(target, flags, 0o600), "w") as file:
+        with os.fdopen(
+            os.open(target, flags, 0o600), "w", encoding="utf-8", errors="surrogateescape"
+        ) as file:
             file.write(content)

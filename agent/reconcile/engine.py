@@ -14,8 +14,10 @@ from pathlib import Path
 
 from agent.clock import Clock
 from agent.drivers.charts import Charts
+from agent.drivers.download import Downloader, DownloadPolicy
 from agent.drivers.helm import Helm
 from agent.drivers.kustomize import Kustomize
+from agent.drivers.overlays import Overlays
 from agent.errors import KubeError
 from agent.kube.client import KubeClient
 from agent.reconcile.drift import DriftChecker
@@ -52,6 +54,7 @@ class Drivers:
     helm: Helm
     charts: Charts
     kustomize: Kustomize
+    overlays: Overlays
 
     @classmethod
     def from_settings(cls, settings: ReconcileSettings) -> Drivers:
@@ -64,7 +67,11 @@ class Drivers:
             hosts_allowed=settings.hosts_allowed,
             seconds=settings.tool_seconds,
         )
-        return cls(helm, charts, Kustomize(settings.kubectl, work_dir, seconds=60.0))
+        policy = DownloadPolicy(
+            settings.hosts_allowed, settings.private_hosts, settings.tool_seconds
+        )
+        overlays = Overlays(Downloader(policy), work_dir / "overlays")
+        return cls(helm, charts, Kustomize(settings.kubectl, work_dir, seconds=60.0), overlays)
 
 
 class Engine:
@@ -91,7 +98,9 @@ class Engine:
                 own_pending_seconds=settings.own_pending_seconds,
                 foreign_pending_seconds=settings.foreign_pending_seconds,
             ),
-            SourceKind.KUSTOMIZE: self._manifests(kustomize_build(kube, drivers.kustomize)),
+            SourceKind.KUSTOMIZE: self._manifests(
+                kustomize_build(kube, drivers.kustomize, drivers.overlays)
+            ),
             SourceKind.FLUX: self._manifests(flux_build(kube)),
         }
         self._submitted: tuple[DesiredDocument, ReconcileGate] | None = None

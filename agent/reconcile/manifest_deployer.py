@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from agent.drivers.kustomize import Kustomize
+from agent.drivers.overlays import Overlays
 from agent.errors import StepFailed
 from agent.kube.client import FIELD_MANAGER, KubeClient
 from agent.reconcile.apply import apply_objects
@@ -34,14 +35,14 @@ Build = Callable[[Work], Awaitable[list[Object]]]
 """Makes the objects of a work, in their namespaces. Raises StepFailed."""
 
 
-def kustomize_build(kube: KubeClient, kustomize: Kustomize) -> Build:
+def kustomize_build(kube: KubeClient, kustomize: Kustomize, overlays: Overlays) -> Build:
     """Builds overlays."""
 
     async def build(work: Work) -> list[Object]:
         source = work.spec.source.kustomize
         if source is None:
             raise StepFailed(ReasonCode.BUILD_FAILED, "not a kustomize extension", final=True)
-        manifest = await kustomize.build(source.files, source.path)
+        manifest = await kustomize.build(await overlays.obtain(source), source.path)
         return await placed_objects(kube, manifest, work.spec.namespace)
 
     return build

@@ -156,6 +156,8 @@ class ReconcileSettings:
     """How long deleted objects may take to go."""
     hosts_allowed: frozenset[str] = field(default_factory=frozenset)
     """Hosts that charts and archives may come from; empty allows every host."""
+    private_hosts: frozenset[str] = field(default_factory=frozenset)
+    """Hosts that overlays may come from although their address is private or loopback."""
 
     @property
     def tool_deadline(self) -> timedelta:

@@ -73,6 +73,6 @@ def _packed(document: dict[str, Any], folder: Path) -> dict[str, Any]:
     if isinstance(helm, dict) and isinstance(helm.get("chartPath"), str):
         others = {key: value for key, value in helm.items() if key != "chartPath"}
         source = {**source, "helm": {**others, "archive": pack_chart(folder / helm["chartPath"])}}
-    elif isinstance(kustomize, dict) and "files" not in kustomize and "path" in kustomize:
+    elif isinstance(kustomize, dict) and kustomize.keys() == {"path"}:
         source = {**source, "kustomize": pack_overlay(folder / str(kustomize["path"]))}
     return {**document, "spec": {**spec, "source": source}}

@@ -25,6 +25,11 @@ from shared.contract.placement import LabelSelector, Placement
 from shared.contract.strategy import RolloutStrategy
 
 _EXACT_VERSION = re.compile(r"v?\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
+_ARCHIVE_URL = r"^https://[A-Za-z0-9\[][A-Za-z0-9.:\[\]-]*/[^@#\s]*$"
+_OCI_REFERENCE = (
+    r"^oci://[A-Za-z0-9][A-Za-z0-9.-]*(:\d{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+"
+    r"@sha256:[0-9a-f]{64}$"
+)
 _POINTER = r"^(/([^~/]|~[01])*)+$"
 
 Values = dict[str, JsonValue]
@@ -92,22 +97,52 @@ class HelmSource(WireModel):
         return self
 
 
-class KustomizeSource(WireModel):
-    """An overlay whose files are carried in the document; paths are relative to its root."""
+class OverlayArchive(WireModel):
+    """A gzipped tar archive that the agent downloads."""
 
-    files: Annotated[
-        dict[str, Annotated[Text, StringConstraints(max_length=200 * 1024)]],
-        Field(min_length=1, max_length=200),
-    ]
+    url: Annotated[Text, StringConstraints(pattern=_ARCHIVE_URL, max_length=1024)]
+    """https, without credentials: a document is no place for them."""
+    digest: Digest
+
+
+class KustomizeSource(WireModel):
+    """An overlay: carried in the document, downloaded, or pulled from a registry.
+
+    Whichever it is, two clusters get the same bytes; paths are relative to its root.
+    """
+
+    files: (
+        Annotated[
+            dict[str, Annotated[Text, StringConstraints(max_length=200 * 1024)]],
+            Field(min_length=1, max_length=200),
+        ]
+        | None
+    ) = None
+    archive: OverlayArchive | None = None
+    oci: Annotated[Text, StringConstraints(pattern=_OCI_REFERENCE, max_length=512)] | None = None
+    """`oci://registry/repository@sha256:…`: an artifact with one gzipped tar layer."""
     path: str = "."
     """The folder that holds the kustomization, from the root."""
 
     @field_validator("files")
     @classmethod
-    def _paths_stay_inside(cls, files: dict[str, str]) -> dict[str, str]:
-        for name in files:
+    def _paths_stay_inside(cls, files: dict[str, str] | None) -> dict[str, str] | None:
+        for name in files or ():
             _inside(name)
         return files
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if sum(origin is not None for origin in (self.files, self.archive, self.oci)) != 1:
+            raise ValueError("give exactly one of files, archive and oci")
+        return self
+
+    @property
+    def origin(self) -> str | None:
+        """Where it is fetched from: a host, or a repository of a registry."""
+        if self.archive is not None:
+            return "/".join(self.archive.url.split("/", 3)[:3])
+        return None if self.oci is None else self.oci.partition("@")[0]
 
     @field_validator("path")
     @classmethod
@@ -209,6 +244,8 @@ class Source(WireModel):
         """What `pace.perSource` counts by: the repository's address, or None for inline sources."""
         if self.flux is not None:
             return self.flux.url
+        if self.kustomize is not None:
+            return self.kustomize.origin
         return self.helm.repo if self.helm else None
 
 

@@ -159,3 +159,38 @@ def test_merging_values_is_associative(
 @given(values)
 def test_merging_the_same_values_again_changes_nothing(a: dict[str, Any]) -> None:
     assert merge_values(a, a) == a == merge_values(a, {}) == merge_values({}, a)
+
+
+DIGEST = "sha256:" + "a" * 64
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"files": {"kustomization.yaml": "x"}},
+        {"archive": {"url": "https://example.org/web.tgz?v=1", "digest": DIGEST}, "path": "prod"},
+        {"oci": f"oci://registry.example.org:5000/team/web@{DIGEST}"},
+    ],
+)
+def test_an_overlay_comes_from_one_place(source: dict[str, Any]) -> None:
+    KustomizeSource.model_validate(source)
+    for other in ({"files": {"a": "b"}}, {"oci": f"oci://registry.example.org/web@{DIGEST}"}):
+        if other.keys() != source.keys() - {"path"}:
+            with pytest.raises(ValidationError, match="exactly one"):
+                KustomizeSource.model_validate(source | other)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"path": "prod"},
+        {"archive": {"url": "http://example.org/web.tgz", "digest": DIGEST}},
+        {"archive": {"url": "https://user:word@example.org/web.tgz", "digest": DIGEST}},
+        {"archive": {"url": "https://example.org/web.tgz"}},
+        {"oci": "oci://registry.example.org/team/web:latest"},
+        {"oci": f"oci://registry.example.org/../web@{DIGEST}"},
+    ],
+)
+def test_an_overlay_from_afar_is_pinned_and_has_no_credentials(source: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        KustomizeSource.model_validate(source)

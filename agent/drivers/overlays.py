@@ -1,0 +1,96 @@
+"""Gets the files of overlays, from the document or from afar, checked before anyone reads them."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from agent.drivers.archive import ArchiveRefused, read_files
+from agent.drivers.artifacts import Registry
+from agent.drivers.download import Downloader, DownloadFailed
+from agent.errors import StepFailed
+from shared.contract.canonical import digest_bytes
+from shared.contract.extension import KustomizeSource, OverlayArchive
+from shared.contract.reasons import ReasonCode
+
+_ARCHIVE_LIMIT = 32 * 1024 * 1024
+_CHECKSUM_BYTES = hashlib.sha256().digest_size
+"""A kept file begins with its content's SHA-256, as an OCI digest is not that of the content."""
+_KEPT = 32
+"""Archives that are kept, so that a restarted agent needs no network for what it has."""
+
+
+class Overlays:
+    """A small store of archives by the digest that was asked for."""
+
+    def __init__(self, downloader: Downloader, directory: Path) -> None:
+        self._downloader = downloader
+        self._registry = Registry(downloader)
+        self._directory = directory
+
+    async def obtain(self, source: KustomizeSource) -> Mapping[str, str]:
+        """The overlay's files by path.
+
+        Raises StepFailed(ArtifactFailed): not to be had, not what its digest says, refused.
+        """
+        if source.files is not None:
+            return source.files
+        try:
+            content = await self._content(source)
+            return await asyncio.to_thread(read_files, content)
+        except DownloadFailed as error:
+            raise StepFailed(ReasonCode.ARTIFACT_FAILED, str(error), final=error.final) from error
+        except ArchiveRefused as error:
+            raise StepFailed(ReasonCode.ARTIFACT_FAILED, str(error), final=True) from error
+
+    async def _content(self, source: KustomizeSource) -> bytes:
+        if source.archive is not None:
+            digest = source.archive.digest
+        else:
+            digest = (source.oci or "").partition("@")[2]
+        path = self._directory / f"{digest.removeprefix('sha256:')}.kept"
+        return await asyncio.to_thread(self._kept, path) or await self._fetch(source, path)
+
+    async def _fetch(self, source: KustomizeSource, path: Path) -> bytes:
+        if source.archive is not None:
+            content = await self._download(source.archive)
+        else:
+            content = await self._registry.pull(source.oci or "", limit=_ARCHIVE_LIMIT)
+        await asyncio.to_thread(self._keep, path, content)
+        return content
+
+    async def _download(self, archive: OverlayArchive) -> bytes:
+        answer = await self._downloader.get(archive.url, limit=_ARCHIVE_LIMIT)
+        shown = archive.url.partition("?")[0]
+        if answer.status != 200:
+            final = answer.status in (401, 403, 404, 410)
+            raise DownloadFailed(f"{shown}: the answer is {answer.status}", final=final)
+        found = digest_bytes(answer.content)
+        if found != archive.digest:
+            raise DownloadFailed(
+                f"{shown}: the archive's digest is {found}, not {archive.digest}: "
+                "nothing was applied",
+                final=True,
+            )
+        return answer.content
+
+    def _kept(self, path: Path) -> bytes | None:
+        """What was kept; None where there is nothing, or half of it after a power cut."""
+        try:
+            kept = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        checksum, content = kept[:_CHECKSUM_BYTES], kept[_CHECKSUM_BYTES:]
+        return content if hashlib.sha256(content).digest() == checksum else None
+
+    def _keep(self, path: Path, content: bytes) -> None:
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=self._directory, delete=False) as partial:
+            partial.write(hashlib.sha256(content).digest() + content)
+        Path(partial.name).replace(path)
+        kept = sorted(self._directory.glob("*.kept"), key=lambda p: p.stat().st_mtime, reverse=True)
+        for old in kept[_KEPT:]:
+            old.unlink(missing_ok=True)
