@@ -14,6 +14,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from pathlib import Path
 
 from dev.backends import backends
 from dev.python313 import worker_python
-from dev.state import REPOSITORY, owned, state_directory
+from dev.state import REPOSITORY, state_directory
 
 BIN = Path(sys.executable).parent
 MAX_TEST_PROCESSES = 4
@@ -98,8 +99,8 @@ async def worker_tests(arguments: Sequence[str]) -> bool:
     The wheels of the servers are not part of the worker's environment, which is the deployment's.
     """
     python = await asyncio.to_thread(worker_python)
-    with owned(state_directory() / "worker-test") as directory:
-        async with backends(directory, durable=False) as running:
+    with tempfile.TemporaryDirectory(dir=state_directory()) as directory:
+        async with backends(Path(directory), durable=False) as running:
             step = Step(
                 "tests in the Functions worker on Python 3.13",
                 [str(python), "-m", "pytest", "tests/worker", *arguments],

@@ -36,6 +36,10 @@ class Step:
         """Note that something was checked; raises StepFailedError when it does not hold."""
         if not holds:
             raise StepFailedError(f"not so: {sentence}")
+        self.note(sentence)
+
+    def note(self, sentence: str) -> None:
+        """Note what was checked by waiting for it."""
         self.checked.append(sentence)
 
     def as_json(self) -> dict[str, object]:

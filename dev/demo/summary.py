@@ -30,8 +30,7 @@ async def sum_up(scene: Scene, step: Step) -> list[trace.Line]:
 
     await until(is_whole, f"the trace {trace_id} runs through every part", TRACE_SECONDS)
     spans = trace.read(file, trace_id)
-    step.check(
-        True,
+    step.note(
         f"one trace of {len(spans)} spans runs from publish to ready, through"
         f" {', '.join(sorted(trace.services(spans)))}",
     )
