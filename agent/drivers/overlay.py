@@ -66,11 +66,21 @@ def vet_overlay(files: Mapping[str, str], path: str) -> None:
     for name, content in tree.items():
         if _FUNCTION_ANNOTATION in content:
             raise OverlayRefused(f"{name}: functions that kustomize would run are refused")
-        if posixpath.basename(name) in _KUSTOMIZATIONS:
-            _vet_kustomization(name, content, tree)
+    # kustomize enters the folder it is given and those that are referred to: a repository's
+    # archive may hold others, which are none of its business.
+    waiting, seen = [root], set[str]()
+    while waiting:
+        folder = waiting.pop()
+        if folder in seen:
+            continue
+        seen.add(folder)
+        for name in (_join(folder, kustomization) for kustomization in _KUSTOMIZATIONS):
+            if name in tree:
+                waiting.extend(_vet_kustomization(name, tree[name], tree))
 
 
-def _vet_kustomization(name: str, content: str, tree: Mapping[str, str]) -> None:
+def _vet_kustomization(name: str, content: str, tree: Mapping[str, str]) -> list[str]:
+    """The files and folders that it refers to, all of them in the tree. Raises OverlayRefused."""
     try:
         document = yaml.safe_load(content)
     except yaml.YAMLError as error:
@@ -78,13 +88,16 @@ def _vet_kustomization(name: str, content: str, tree: Mapping[str, str]) -> None
     if not isinstance(document, dict):
         raise OverlayRefused(f"{name} is not an object")
     folder = posixpath.dirname(name)
+    targets: list[str] = []
     for field, value in document.items():
         if field in _REFUSED:
             raise OverlayRefused(f"{name}: {field} would fetch and run a chart; use a helm source")
         if field not in _PATHS | _WITH_PATH | _GENERATORS | _HARMLESS:
             raise OverlayRefused(f"{name}: the field {field} is not known here")
-        for reference in _references(field, value):
-            _vet_reference(name, folder, reference, tree)
+        targets += [
+            _vet_reference(name, folder, reference, tree) for reference in _references(field, value)
+        ]
+    return targets
 
 
 def _references(field: str, value: Any) -> Iterator[str]:
@@ -103,8 +116,8 @@ def _references(field: str, value: Any) -> Iterator[str]:
                 yield from (str(f) for f in [generator.get("env")] if f)
 
 
-def _vet_reference(name: str, folder: str, reference: str, tree: Mapping[str, str]) -> None:
-    """`reference` has to be a file of the tree, or a folder that holds some."""
+def _vet_reference(name: str, folder: str, reference: str, tree: Mapping[str, str]) -> str:
+    """What `reference` names: it has to be a file of the tree, or a folder that holds some."""
     target = posixpath.normpath(_join(folder, reference))
     if posixpath.isabs(reference) or target.startswith("..") or "\\" in reference:
         raise OverlayRefused(f"{name}: {reference!r} is outside the overlay")
@@ -112,6 +125,7 @@ def _vet_reference(name: str, folder: str, reference: str, tree: Mapping[str, st
         raise OverlayRefused(
             f"{name}: {reference!r} is not a file of the overlay; remote bases are refused"
         )
+    return target
 
 
 def _is_folder(target: str, tree: Iterable[str]) -> bool:

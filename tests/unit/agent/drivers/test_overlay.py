@@ -81,6 +81,22 @@ def test_files_are_written_for_the_agent_alone_and_never_through_a_link(tmp_path
     assert not (tmp_path / "target").exists()
 
 
+def test_what_the_path_leads_to_is_vetted_and_nothing_else() -> None:
+    remote = "resources: [https://example.org/base]\n"
+    vet_overlay({**GOOD, "other/kustomization.yaml": remote}, "over")
+    for name in ("base/kustomization.yaml", "over/kustomization.yaml"):
+        with pytest.raises(OverlayRefused, match="remote bases"):
+            vet_overlay({**GOOD, name: remote}, "over")
+    for field in ("resources", "components", "bases", "generators", "transformers", "validators"):
+        deep = {
+            "a/kustomization.yaml": f"{field}: [../b]\n",
+            "b/kustomization.yml": f"{field}: [../c/]\n",
+            "c/Kustomization": remote,
+        }
+        with pytest.raises(OverlayRefused, match="remote bases"):
+            vet_overlay(deep, "./a/")
+
+
 def test_the_facts_of_an_archive() -> None:
     facts = inspect_archive(chart_archive())
     assert "web/Chart.yaml" in facts.files
