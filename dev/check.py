@@ -48,7 +48,10 @@ LINT = (
     Step("mypy: strict types", [str(BIN / "mypy")]),
     Step("import-linter: who may import whom", [str(BIN / "lint-imports")]),
     Step("basedpyright: literal SQL in shared/store", [str(BIN / "basedpyright")]),
-    Step("infrastructure: Bicep, Dockerfiles", [sys.executable, "-m", "dev.infrastructure"]),
+    Step(
+        "infrastructure: Bicep, Dockerfiles, workflows",
+        [sys.executable, "-m", "dev.infrastructure"],
+    ),
 )
 
 

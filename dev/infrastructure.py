@@ -3,6 +3,8 @@
     checkov      the Bicep files: nothing that cannot be parsed, nothing found that is not
                  suppressed beside the line, with a reason
     hadolint     the Dockerfiles
+    actionlint   the workflows: that they are right
+    zizmor       the workflows: that nobody can misuse them
 
 The tools have an environment of their own (`.venv-infrastructure`), because checkov pins packages
 that the product needs newer. It is made from a lock at the first run. Nothing is downloaded by the
@@ -75,10 +77,29 @@ def hadolint(folder: Path) -> list[str]:
     return [f"hadolint: {line}" for line in done.stdout.splitlines()] or _failed("hadolint", done)
 
 
+def actionlint(folder: Path) -> list[str]:
+    """What actionlint finds in the workflows."""
+    files = _tracked(".github/workflows/*.yml")
+    done = _run(str(folder / "actionlint"), "-oneline", "-shellcheck=", "-pyflakes=", *files)
+    print(f"actionlint: {len(files)} workflows")
+    return [f"actionlint: {line}" for line in done.stdout.splitlines()] or _failed(
+        "actionlint", done
+    )
+
+
+def zizmor(folder: Path) -> list[str]:
+    """What zizmor finds in the workflows; offline, so that it asks nobody about versions."""
+    done = _run(str(folder / "zizmor"), "--offline", "--quiet", "--no-progress", ".github")
+    print("zizmor: the same")
+    return [done.stdout or done.stderr] if done.returncode else []
+
+
 def main() -> int:
     """0 when nothing was found."""
     folder = tools()
-    problems = [problem for check in (checkov, hadolint) for problem in check(folder)]
+    problems = [
+        problem for check in (checkov, hadolint, actionlint, zizmor) for problem in check(folder)
+    ]
     print("\n".join(problems))
     return 1 if problems else 0
 

@@ -413,6 +413,7 @@ module databaseJob 'modules/database-job.bicep' = if (!empty(relayImage)) {
       '${identity.outputs.functionsName}=${identity.outputs.functionsPrincipalId}'
       '${identity.outputs.relayName}=${identity.outputs.relayPrincipalId}'
     ]
+    tenants: map(items(oidcTenants), tenant => tenant.value)
   }
 }
 

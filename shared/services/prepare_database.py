@@ -2,8 +2,9 @@
 
 For a server that knows Entra tokens and no passwords, where a deployment runs this as the server's
 Entra administrator: it makes the database and the programs' logins where they are missing, applies
-the migrations, and lets the logins take the application's roles. Run again it finds nothing to do.
-Anywhere else `python -m shared.store.migrate` is enough. It grants nobody the schema's ownership.
+the migrations, lets the logins take the application's roles and makes the first tenants. Run again
+it finds nothing to do. Anywhere else `python -m shared.store.migrate` is enough. It grants nobody
+the schema's ownership.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from urllib.parse import urlsplit
 from shared.services.passwordless import HostIdentity, postgres_password
 from shared.store import entra
 from shared.store.migrate import DSN
-from shared.store.migrations import MigrationError, Phase, allow_login, apply
+from shared.store.migrations import MigrationError, Phase, add_tenant, allow_login, apply
 
 LOGINS = "ARCBRIDGE_DATABASE_LOGINS"
+TENANTS = "ARCBRIDGE_DATABASE_TENANTS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,8 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os
     try:
         dsn = entra.with_password(url, asyncio.run(password_of(url)))
         done = prepare(dsn, database, wanted, phase)
+        for tenant in filter(None, environ.get(TENANTS, "").split(",")):
+            add_tenant(dsn, tenant)
     except (MigrationError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -61,7 +61,11 @@ def test_what_is_left_to_the_code_is_a_setting_of_the_relay() -> None:
 
 
 def test_the_database_job_has_what_its_program_reads() -> None:
-    assert own("database-job.bicep") == {migrate.DSN, prepare_database.LOGINS}
+    assert own("database-job.bicep") == {
+        migrate.DSN,
+        prepare_database.LOGINS,
+        prepare_database.TENANTS,
+    }
     assert f"'{prepare_database.__name__}'" in (MODULES / "database-job.bicep").read_text()
 
 

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 from dev.host.config import read_host_json
+from dev.package import deployed_files
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOYED = {"function_app.py", "functions", "shared", "host.json", "requirements.txt"}
@@ -19,21 +20,12 @@ def tracked_files() -> list[str]:
     ).stdout.splitlines()
 
 
-def deployed_files() -> set[str]:
-    files = tracked_files()
-    ignored = subprocess.run(
-        ["git", "-c", "core.excludesFile=.funcignore", "check-ignore", "--no-index", "--stdin"],
-        cwd=ROOT, input="\n".join(files), capture_output=True, text=True, check=False, timeout=30,
-    ).stdout.splitlines()  # fmt: skip
-    return set(files) - set(ignored)
-
-
 def test_only_what_the_control_plane_runs_is_deployed() -> None:
-    assert {file.split("/")[0] for file in deployed_files()} <= DEPLOYED
+    assert {file.split("/")[0] for file in set(deployed_files())} <= DEPLOYED
 
 
 def test_no_grpc_code_and_no_secret_settings_are_deployed() -> None:
-    assert not [file for file in deployed_files() if "rpc/" in file or "settings.json" in file]
+    assert not [file for file in set(deployed_files()) if "rpc/" in file or "settings.json" in file]
 
 
 def test_everything_the_control_plane_runs_is_deployed() -> None:
@@ -42,7 +34,7 @@ def test_everything_the_control_plane_runs_is_deployed() -> None:
         for file in tracked_files()
         if file.split("/")[0] in DEPLOYED and not file.startswith("shared/rpc/")
     }
-    assert deployed_files() == expected
+    assert set(deployed_files()) == expected
 
 
 def test_the_host_file_is_read_by_the_local_host() -> None:

@@ -37,6 +37,9 @@ param databaseName string
 @description('Logins of the programs: name=object id, each.')
 param logins array
 
+@description('Tenants that the directories\' people belong to.')
+param tenants array
+
 resource job 'Microsoft.App/jobs@2024-03-01' = {
   name: '${prefix}-database'
   location: location
@@ -71,7 +74,7 @@ resource job 'Microsoft.App/jobs@2024-03-01' = {
           name: 'database'
           image: image
           command: ['/venv/bin/python', '-m', 'shared.services.prepare_database']
-          args: ['--phase', 'all']
+          args: ['--phase=all']
           resources: {
             cpu: json('0.5')
             memory: '1Gi'
@@ -93,6 +96,10 @@ resource job 'Microsoft.App/jobs@2024-03-01' = {
             {
               name: 'ARCBRIDGE_DATABASE_LOGINS'
               value: join(logins, ',')
+            }
+            {
+              name: 'ARCBRIDGE_DATABASE_TENANTS'
+              value: join(tenants, ',')
             }
           ]
         }

@@ -50,7 +50,7 @@ def owner_url(private_postgres: PostgresServer) -> str:
 def environ(owner_url: str) -> dict[str, str]:
     url = with_login(with_database(owner_url, "arcbridge"), ADMINISTRATOR, PASSWORD)
     logins = ",".join(f"{name}={object_id}" for name, object_id in LOGINS.items())
-    return {DSN: url, prepare_database.LOGINS: logins}
+    return {DSN: url, prepare_database.LOGINS: logins, prepare_database.TENANTS: "demo,shop"}
 
 
 def test_an_empty_server_becomes_a_prepared_one(
@@ -64,6 +64,8 @@ def test_an_empty_server_becomes_a_prepared_one(
     with psycopg.connect(with_database(owner_url, "arcbridge"), connect_timeout=10) as connection:
         applied = connection.execute("select count(*) from schema_migrations").fetchone()
         assert applied == (len(available()),)
+        tenants = connection.execute("select tenant_id from tenants order by 1").fetchall()
+        assert tenants == [("demo",), ("shop",)]
         for login in LOGINS:
             roles = connection.execute(
                 "select r.rolname, m.inherit_option, m.set_option from pg_auth_members m"
