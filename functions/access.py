@@ -48,7 +48,9 @@ TOKEN_HOLDER = Rule(Who.TOKEN_HOLDER)
 AGENT = Rule(Who.AGENT)
 READER = Rule(Who.MEMBER, (Role.READER,))
 RESPONDER = Rule(Who.MEMBER, (Role.RESPONDER, Role.OPERATOR))
-"""The operator sees what the responder is paged for; the responder changes nothing."""
+"""The operator sees what the responder is paged for; the responder changes nothing by that."""
+ON_CALL = Rule(Who.MEMBER, (Role.RESPONDER,))
+"""The responder or an admin: whoever wants a rollout out does not lift the freeze off it alone."""
 OPERATOR = Rule(Who.MEMBER, (Role.OPERATOR,))
 ADMIN = Rule(Who.MEMBER, (Role.ADMIN,))
 PLATFORM = Rule(Who.PLATFORM, (Role.PLATFORM_ADMIN,))
@@ -88,6 +90,10 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "rollouts_cancel": OPERATOR,
         "rollouts_approve": OPERATOR,
         "rollouts_retry": OPERATOR,
+        "rollouts_override_freeze": ON_CALL,
+        "freezes_list": READER,
+        "freezes_put": OPERATOR,
+        "freezes_delete": OPERATOR,
         "drift_list": READER,
         "drift_correct": OPERATOR,
         "drift_accept": OPERATOR,

@@ -11,10 +11,11 @@ from functions.edge.paging import PageQuery
 from functions.edge.resource import Resource
 from shared.contract.base import Name
 from shared.contract.errors import ErrorCode
+from shared.contract.freeze import FreezeOverride
 from shared.contract.page import Page
 from shared.contract.rollout import ActionRequest, Rollout, RolloutTarget
 from shared.contract.states import RolloutState, TargetState
-from shared.services import retry, rollouts
+from shared.services import freeze_override, retry, rollouts
 
 api = Resource("rollouts")
 
@@ -98,3 +99,9 @@ async def rollouts_approve(
 async def rollouts_retry(call: Call, rollout_id: UUID, body: ActionRequest = NO_REASON) -> Rollout:
     """Start a new rollout of its failed, timed-out and skipped clusters, with its own strategy."""
     return await retry.retry(call.cp, call.caller, rollout_id, call.if_match, body)
+
+
+@api.endpoint("POST", "v1/rollouts/{rollout_id}/override-freeze", if_match=IfMatch.OPTIONAL)
+async def rollouts_override_freeze(call: Call, rollout_id: UUID, body: FreezeOverride) -> Rollout:
+    """Let it release in spite of freezes and windows, until a time."""
+    return await freeze_override.override(call.cp, call.caller, rollout_id, call.if_match, body)

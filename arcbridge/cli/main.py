@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from arcbridge.cli.command import remember
-from arcbridge.cli.commands import cluster, declare, drift, events, extension, health, login
+from arcbridge.cli.commands import cluster, declare, drift, events, extension, freeze, health, login
 from arcbridge.cli.commands import rollout as rollouts
 from arcbridge.cli.commands import token as tokens
 
@@ -24,6 +24,7 @@ app.add_typer(tokens.app, name="token")
 declare.register(app)
 app.add_typer(extension.app, name="extension")
 app.add_typer(rollouts.app, name="rollout")
+app.add_typer(freeze.app, name="freeze")
 app.add_typer(drift.app, name="drift")
 events.register(app)
 health.register(app)

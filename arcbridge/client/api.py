@@ -28,6 +28,7 @@ from shared.contract.cluster import (
 )
 from shared.contract.events import Event, EventVerification, HealthSummary
 from shared.contract.extension import ExtensionManifest
+from shared.contract.freeze import Freeze, FreezeOverride, FreezeSpec
 from shared.contract.registration import (
     BootstrapToken,
     BootstrapTokenRequest,
@@ -239,8 +240,32 @@ class Rollouts(_Group):
         """A new rollout of its failed and skipped clusters; the answer is that rollout."""
         return self._act(rollout_id, "retry", reason)
 
+    def override_freeze(self, rollout_id: UUID, *, reason: str, expires_at: datetime) -> Rollout:
+        """Let it release in spite of freezes and windows, until then."""
+        body = FreezeOverride(reason=reason, expires_at=expires_at)
+        return self._post(Rollout, "rollouts", rollout_id, "override-freeze", body=body)
+
     def _act(self, rollout_id: UUID, verb: str, reason: str | None) -> Rollout:
         return self._post(Rollout, "rollouts", rollout_id, verb, body=ActionRequest(reason=reason))
+
+
+class Freezes(_Group):
+    """Freezes and windows."""
+
+    def list(self) -> Iterator[Freeze]:
+        """All of the tenant, by name."""
+        return self._pages(Freeze, "freezes")
+
+    def put(self, name: str, spec: FreezeSpec, *, etag: str | None = None) -> Freeze:
+        """Make or change one; Conflict when `etag` is given and no longer the stored one's."""
+        headers = {"If-Match": f'"{etag}"'} if etag else {}
+        path = _path(("freezes", name))
+        body = spec.to_wire()
+        return _read(Freeze, self._transport.call("PUT", path, body=body, headers=headers))
+
+    def delete(self, name: str) -> None:
+        """Remove one."""
+        self._delete("freezes", name)
 
 
 class Drifts(_Group):
@@ -296,6 +321,7 @@ class Client:
         self.tokens = BootstrapTokens(self._transport)
         self.extensions = Extensions(self._transport)
         self.rollouts = Rollouts(self._transport)
+        self.freezes = Freezes(self._transport)
         self.drift = Drifts(self._transport)
         self.events = Events(self._transport)
 

@@ -199,6 +199,12 @@ class ReasonCode(StrEnum):
         Severity.INFO,
         "As many targets are in flight as the stage allows.",
     )
+    FREEZE_ACTIVE = ("FreezeActive", Severity.INFO, "A freeze is in force: nothing is released.")
+    WINDOW_CLOSED = (
+        "WindowClosed",
+        Severity.INFO,
+        "No window is open: releases wait for the next one.",
+    )
     ROLLOUT_PAUSED = ("RolloutPaused", Severity.INFO, "The rollout is paused.")
     ROLLOUT_SUPERSEDED = (
         "RolloutSuperseded",

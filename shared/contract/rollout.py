@@ -62,6 +62,8 @@ class Rollout(WireModel):
     strategy: RolloutStrategy
     stages: tuple[StageProgress, ...] = ()
     waiting_for: WaitingFor | None = None
+    freeze_override_until: Timestamp | None = None
+    """Freezes and windows do not hold it until then."""
     traceparent: str | None = None
     etag: str
 

@@ -9,7 +9,7 @@ from typing import Annotated, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from shared.contract.base import Duration, IntOrPercent, Name, WireModel
-from shared.contract.limits import STAGES_PER_ROLLOUT
+from shared.contract.limits import STAGES_PER_ROLLOUT, WINDOWS_PER_ROLLOUT
 from shared.contract.placement import LabelSelector
 
 SOAK_DEFAULT = timedelta(minutes=5)
@@ -80,6 +80,8 @@ class RolloutStrategy(WireModel):
     on_failure: OnFailure = OnFailure.ROLLBACK
     offline: OfflinePolicy = OfflinePolicy()
     pace: Pace = Pace()
+    windows: Annotated[tuple[Name, ...], Field(max_length=WINDOWS_PER_ROLLOUT)] = ()
+    """Freezes and windows by name; the tenant's global ones hold the rollout, too."""
 
     @model_validator(mode="after")
     def _stages_make_sense(self) -> Self:

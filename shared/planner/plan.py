@@ -99,7 +99,7 @@ def _go_on(view: RolloutView, stages: Sequence[StageView]) -> Iterator[Decision]
         yield Start(reason=ReasonCode.PROGRESSING, message="the rollout starts")
     gates = list(advance(view, stages))
     yield from gates
-    if not any(isinstance(decision, End) for decision in gates):
+    if view.freeze.is_open and not any(isinstance(decision, End) for decision in gates):
         yield from _releases(view, stages)
 
 

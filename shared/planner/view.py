@@ -19,6 +19,7 @@ from shared.contract.states import (
     TargetState,
 )
 from shared.contract.strategy import RolloutStrategy
+from shared.planner.windows import OPEN, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,8 @@ class RolloutView:
     """The rollout's own revision is quarantined."""
     behind: UUID | None = None
     """A rollback of the same extension that must end first."""
+    freeze: Verdict = OPEN
+    """Whether a freeze or a closed window holds releases; always open for a rollback."""
     waiting_for: WaitingFor | None = None
     """What the look before this one found."""
     in_flight: tuple[TargetView, ...] = ()

@@ -59,13 +59,23 @@ def _paused(view: RolloutView) -> WaitingFor:
 
 
 def _in_stages(view: RolloutView, stages: Sequence[StageView]) -> Iterator[WaitingFor]:
+    held = view.freeze.as_waiting()
     for stage in stages:
         if stage.opened_at is None or not stage.unfinished:
             continue
-        if stage.in_flight:
+        if held is not None and stage.to_apply:
+            yield _held(held, stage)
+        elif stage.in_flight:
             yield _in_flight(view, stages, stage)
         elif not any(target.stage == stage.index for target in view.candidates):
             yield _unreachable(view, stage)
+
+
+def _held(held: WaitingFor, stage: StageView) -> WaitingFor:
+    what = f"{held.message}: {stage.to_apply} targets of stage {stage.name} wait"
+    if stage.in_flight:
+        what += f", {stage.in_flight} in flight go on being watched"
+    return held.model_copy(update={"message": what})
 
 
 def _in_flight(view: RolloutView, stages: Sequence[StageView], stage: StageView) -> WaitingFor:
@@ -112,4 +122,6 @@ def look_again_at(
             moments.append(stage.first_ready + view.strategy.stages[stage.index].soak)
         if stage.opened_at is not None and (stage.unfinished or stage.skipped):
             moments.append(idle_look)
+            if view.freeze.changes_at is not None and stage.to_apply:
+                moments.append(view.freeze.changes_at)
     return min(moments, default=None)

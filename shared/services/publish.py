@@ -21,7 +21,7 @@ from shared.contract.states import RevisionState, RolloutKind
 from shared.domain.dependencies import find_cycle
 from shared.domain.errors import ArcBridgeError
 from shared.domain.goals import goals
-from shared.services import audit, nudge, pace, quotas
+from shared.services import audit, freezes, nudge, pace, quotas
 from shared.services.caller import Caller
 from shared.services.failpoints import hit
 from shared.services.hot_path import HotPath
@@ -127,9 +127,12 @@ class Content:
 async def examine(
     tx: Transaction, tenant: str, manifest: ExtensionManifest, extension: Row | None
 ) -> Content:
-    """Check a manifest against what is stored. Raises DependencyCycle and Quarantined."""
+    """Check a manifest against what is stored. Raises DependencyCycle and Quarantined,
+    and InvalidRequest for a window that does not exist.
+    """
     name = manifest.metadata.name
     await _refuse_cycles(tx, tenant, manifest)
+    await freezes.refuse_unknown(tx, tenant, manifest.spec.rollout.windows)
     found = digest(manifest.spec.to_canonical())
     quarantined = await tx.one(_Q.quarantined_content, tenant=tenant, extension=name, digest=found)
     if quarantined is not None:

@@ -20,6 +20,8 @@ from shared.contract.states import (
 from shared.contract.strategy import RolloutStrategy
 from shared.planner.limits import limits
 from shared.planner.view import GivenUp, Reach, Report, RolloutView, StageView, TargetView
+from shared.planner.windows import OPEN, judge_windows
+from shared.services import freezes
 from shared.store.queries import load
 from shared.store.transaction import Row, Transaction
 
@@ -50,6 +52,7 @@ async def look(
 
     None when there is no such rollout or, unless `wait`, another pacer has it.
     """
+    await freezes.hold_as_they_are(tx, tenant)
     query = _Q.lock_rollout if wait else _Q.try_lock_rollout
     row = await tx.one(query, tenant=tenant, rollout=rollout_id)
     if row is None:
@@ -61,6 +64,12 @@ async def look(
         behind = await tx.value(
             _Q.running_rollback, tenant=tenant, extension=row["extension"], rollout=rollout_id
         )
+    freeze = OPEN
+    if kind is not RolloutKind.ROLLBACK:
+        windows = await freezes.of_rollout(
+            tx, tenant, row["extension"], strategy.windows, row["freeze_override_until"]
+        )
+        freeze = judge_windows(windows, now)
     rows = await tx.all(_Q.stages, tenant=tenant, rollout=rollout_id)
     stages = tuple(stage_view(stage) for stage in rows)
     reader = _Targets(tx, tenant, rollout_id, row["extension"], kind, strategy, stages, now)
@@ -74,6 +83,7 @@ async def look(
         stages=stages,
         quarantined=row["quarantined"],
         behind=behind,
+        freeze=freeze,
         waiting_for=WaitingFor.model_validate(waiting) if waiting else None,
         in_flight=(in_flight := await reader.in_flight()),
         candidates=await reader.candidates(len(in_flight)),

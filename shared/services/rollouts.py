@@ -275,6 +275,7 @@ def _rollout(row: Row, stages: Sequence[Row]) -> Rollout:
         strategy=strategy,
         stages=tuple(_progress(stage, strategy) for stage in stages),
         waiting_for=WaitingFor.model_validate(row["waiting_for"]) if row["waiting_for"] else None,
+        freeze_override_until=row["freeze_override_until"],
         traceparent=row["traceparent"],
         etag=str(row["version"]),
     )

@@ -125,6 +125,26 @@ def retry(session: Session, rollout: Id, reason: Reason = None) -> None:
     _show(session, session.client.rollouts.retry(find(session, rollout).id, reason=reason))
 
 
+@command(app, "override-freeze")
+def override_freeze(
+    session: Session,
+    rollout: Id,
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept in the audit trail.")],
+    until: Annotated[
+        str, typer.Option("--until", help="For how long, or until when: 2h, 2030-01-01T00:00Z.")
+    ],
+) -> None:
+    """Let a rollout release in spite of freezes and windows, for a while."""
+    from arcbridge.cli.arguments import time_ahead
+
+    found = find(session, rollout)
+    expires_at = time_ahead(until)
+    _show(
+        session,
+        session.client.rollouts.override_freeze(found.id, reason=reason, expires_at=expires_at),
+    )
+
+
 def find(session: Session, text: str) -> Rollout:
     """A rollout by its id, or the newest one of an extension."""
     from uuid import UUID

@@ -175,6 +175,7 @@ create table rollouts (
     rollback_of    uuid,
     rolled_back_by uuid,
     retry_of       uuid,
+    freeze_override_until timestamptz,                   -- no freeze or window holds it before this
     waiting_for    jsonb,
     traceparent    text,
     planned_at     timestamptz,                          -- when a pacer last looked
@@ -189,6 +190,18 @@ create unique index rollouts_running on rollouts (tenant_id, extension, (kind = 
 create index rollouts_to_plan on rollouts (plan_after)
     where state in ('Pending','Running','Paused','AwaitingApproval');
 create index rollouts_by_extension on rollouts (tenant_id, extension, rollout_id desc);
+
+-- When rollouts may release: freezes and windows, by name.
+create table freezes (
+    tenant_id   text not null references tenants,
+    name        text not null,
+    spec        jsonb not null,                          -- FreezeSpec
+    version     bigint not null default 1,               -- the ETag
+    created_by  text not null,
+    created_at  timestamptz not null,
+    updated_at  timestamptz not null,
+    primary key (tenant_id, name)
+);
 
 create table rollout_stages (
     tenant_id      text not null,
@@ -414,7 +427,7 @@ do $$
 declare t text;
 begin
     foreach t in array array['bootstrap_tokens','clusters','certificates','sessions','inventories',
-        'inventory_objects','extensions','revisions','resolved_specs','rollouts','rollout_stages',
+        'inventory_objects','extensions','revisions','resolved_specs','freezes','rollouts','rollout_stages',
         'rollout_targets','assignments','known_good',
         'reconsiderations','status_events','drifts','outbox','events','event_heads',
         'idempotency_keys','tenants']

@@ -12,7 +12,7 @@ limit %(limit)s
 -- name: lock_rollout
 -- Take the rollout's row, waiting for whoever has it.
 select r.rollout_id, r.extension, r.kind, r.state, r.revision, r.strategy, r.created_at, r.created_by,
-       r.waiting_for, r.traceparent, r.rollback_of,
+       r.waiting_for, r.traceparent, r.rollback_of, r.freeze_override_until,
        coalesce(v.state = 'Quarantined', false) as quarantined,
        v.spec #>> '{source,helm,repo}' as origin
 from rollouts r
@@ -24,7 +24,7 @@ for no key update of r
 -- name: try_lock_rollout
 -- Take the rollout's row, or nothing while another pacer has it.
 select r.rollout_id, r.extension, r.kind, r.state, r.revision, r.strategy, r.created_at, r.created_by,
-       r.waiting_for, r.traceparent, r.rollback_of,
+       r.waiting_for, r.traceparent, r.rollback_of, r.freeze_override_until,
        coalesce(v.state = 'Quarantined', false) as quarantined,
        v.spec #>> '{source,helm,repo}' as origin
 from rollouts r

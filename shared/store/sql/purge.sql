@@ -121,6 +121,13 @@ where tenant_id = %(tenant)s and digest in (
     select digest from resolved_specs where tenant_id = %(tenant)s limit %(limit)s
 );
 
+-- name: freezes
+-- The tenant's freezes.
+delete from freezes
+where tenant_id = %(tenant)s and name in (
+    select name from freezes where tenant_id = %(tenant)s limit %(limit)s
+);
+
 -- name: bootstrap_tokens
 -- The tenant's bootstrap tokens.
 delete from bootstrap_tokens

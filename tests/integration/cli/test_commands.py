@@ -283,3 +283,24 @@ def test_a_cached_token_is_never_sent_to_another_server(
 
 def issuer(running: RunningControlPlane) -> str:
     return f"{running.issuer}/{running.directory.tid_of('demo')}/v2.0"
+
+
+def test_a_freeze_is_set_listed_and_deleted(cli: Cli) -> None:
+    weekly = ("--weekly", "mon,fri/22:00-04:00", "--zone", "Europe/Berlin")
+    made = ok(cli("freeze", "set", "nights", "--allow", *weekly, "-o", "json"))
+    assert json.loads(made.stdout)["weekly"] == [
+        {"days": ["mon", "fri"], "start": "22:00", "end": "04:00"}
+    ]
+    ok(cli("freeze", "set", "audit", "--until", "7d", "--reason", "the auditors are here"))
+    listed = json.loads(ok(cli("freeze", "list", "-o", "json")).stdout)
+    assert [(each["name"], each["kind"]) for each in listed] == [
+        ("audit", "deny"),
+        ("nights", "allow"),
+    ]
+    assert listed[0]["inForce"] is True
+    ok(cli("freeze", "delete", "nights"))
+    ok(cli("freeze", "delete", "audit"))
+    assert cli("freeze", "delete", "audit").exit_code == Exit.NOT_FOUND
+    assert cli("freeze", "set", "x", "--weekly", "mondays").exit_code == Exit.USAGE
+    assert cli("freeze", "set", "x", "--weekly", "mon/9-17").exit_code == Exit.USAGE
+    assert cli("freeze", "set", "x", person="reader@demo").exit_code == Exit.DENIED

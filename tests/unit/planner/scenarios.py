@@ -207,6 +207,10 @@ def _recover(world: World, scenario: Scenario, cluster: Cluster, number: int) ->
         cluster.say(ExtensionPhase.READY)
 
 
+def _freeze(world: World, scenario: Scenario, cluster: Cluster, number: int) -> None:
+    world.frozen_until = world.now + timedelta(minutes=(0, 1, 5, 10, 30, 60)[number])
+
+
 _STEPS: dict[str, Callable[[World, Scenario, Cluster, int], None]] = {
     "act": _act,
     "deliver": _deliver,
@@ -230,4 +234,5 @@ _STEPS: dict[str, Callable[[World, Scenario, Cluster, int], None]] = {
     "lose_tokens": lambda world, scenario, cluster, number: world.tokens.lose_all(),
     "sick": _sick,
     "recover": _recover,
+    "freeze": _freeze,
 }

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from shared.contract.freeze import FreezeSpec
 from shared.contract.reasons import ReasonCode
 from shared.contract.rollout import WaitingFor
 from shared.contract.states import ExtensionPhase, RolloutKind, RolloutState, TargetState
@@ -42,6 +43,7 @@ from shared.planner.decisions import (
     Start,
 )
 from shared.planner.view import GivenUp, Reach, Report, RolloutView, StageView, TargetView
+from shared.planner.windows import OPEN, Verdict, Window, Windows, judge_windows
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 BATCH = 3
@@ -172,6 +174,7 @@ class World:
         self.rollouts: dict[UUID, Rollout] = {}
         self.quarantined: set[int] = set()
         self.newest = 0
+        self.frozen_until = EPOCH
         self.tokens = MemoryTokens(lambda: (self.now - EPOCH).total_seconds())
         self.breaches: dict[int, list[str]] = defaultdict(list)
         self.releases: dict[UUID, list[datetime]] = defaultdict(list)
@@ -382,6 +385,7 @@ class World:
             stages,
             quarantined=not back and rollout.revision in self.quarantined,
             behind=behind[0] if behind else None,
+            freeze=OPEN if back else self.freeze(),
             waiting_for=rollout.waiting_for,
             in_flight=tuple(
                 t
@@ -408,6 +412,10 @@ class World:
                 t for t in seen if t.state.is_failure and t.cluster_id not in rollout.reverted
             )[:BATCH],
         )
+
+    def freeze(self) -> Verdict:
+        spec = FreezeSpec(starts_at=EPOCH - timedelta(days=1), ends_at=self.frozen_until)
+        return judge_windows(Windows((Window("freeze", spec),)), self.now)
 
     def _seen(self, rollout: Rollout, target: TargetView) -> TargetView:
         cluster = self.clusters[target.cluster_id]
@@ -570,7 +578,9 @@ class World:
             good = self.last_good(self.clusters[target.cluster_id], rollout.revision)
             wanted = (good[0], False) if good else (revision, True)
             self._expect(6, (revision, absent) == wanted, f"{target.cluster} back to {revision}")
-        elif rollout.strategy.on_failure in OVER_BUDGET_STOPS:
+            return
+        self._expect(12, self.now >= self.frozen_until, f"{target.cluster} released while frozen")
+        if rollout.strategy.on_failure in OVER_BUDGET_STOPS:
             for stage in rollout.stages:
                 own = limits.declared(rollout.strategy, stage.index, stage.total).failures
                 failed = rollout.failures(stage.index)
@@ -627,6 +637,7 @@ class World:
     def settle(self, hours: int = 5) -> None:
         """Nothing is in the way any more: everything is delivered, approved, resumed, reachable."""
         end = self.now + timedelta(hours=hours)
+        self.frozen_until = EPOCH
         for cluster in self.clusters.values():
             cluster.connected, cluster.silent_since, cluster.not_now_until = True, None, None
         while self.now < end:
