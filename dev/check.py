@@ -87,6 +87,9 @@ def tests(arguments: Sequence[str]) -> bool:
         f"tests on Python {sys.version_info.major}.{sys.version_info.minor}",
         [
             sys.executable, "-m", "pytest", "-n", str(processes), "--dist", "loadfile",
+            # In the order of collection: the long files of contract, e2e and integration first, so
+            # that no process is left alone with one of them at the end.
+            "--no-loadscope-reorder",
             "--ignore", "tests/worker", "--durations", "10", *arguments,
         ],
         seconds=TESTS_SECONDS,
