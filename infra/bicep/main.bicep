@@ -60,6 +60,9 @@ param postgresGeoBackup string = 'Disabled'
 @maxValue(23)
 param postgresMaintenanceHour int = 3
 
+@description('Host of the PostgreSQL server that a restore made; empty for the one that is described here.')
+param postgresRestoredHost string = ''
+
 @description('Redis\'s size.')
 @allowed(['Balanced_B0', 'Balanced_B1', 'Balanced_B3', 'Balanced_B5', 'Balanced_B10', 'Balanced_B20', 'ComputeOptimized_X3', 'ComputeOptimized_X5', 'ComputeOptimized_X10'])
 param redisSku string = 'Balanced_B0'
@@ -195,6 +198,7 @@ var prefix = toLower(environmentName)
 var unique = take(uniqueString(subscription().id, environmentName, location), 8)
 var everyTag = union(tags, { 'azd-env-name': environmentName, application: 'arcbridge' })
 var databaseName = 'arcbridge'
+var postgresHost = empty(postgresRestoredHost) ? postgres.outputs.host : postgresRestoredHost
 var pgbouncerPort = 6432
 var caChainPem = empty(caChain) ? '' : base64ToString(caChain)
 var relayDefaultHost = '${prefix}-relay.${containerapps.outputs.defaultDomain}'
@@ -366,7 +370,7 @@ module functions 'modules/functions.bicep' = {
     identityPrincipalId: identity.outputs.functionsPrincipalId
     storageName: storage.outputs.name
     packagesUrl: storage.outputs.packagesUrl
-    postgresHost: postgres.outputs.host
+    postgresHost: postgresHost
     postgresPort: pgbouncerPort
     databaseName: databaseName
     redisHost: redis.outputs.host
@@ -407,7 +411,7 @@ module databaseJob 'modules/database-job.bicep' = if (!empty(relayImage)) {
     identityId: identity.outputs.databaseId
     identityName: identity.outputs.databaseName
     identityClientId: identity.outputs.databaseClientId
-    postgresHost: postgres.outputs.host
+    postgresHost: postgresHost
     databaseName: databaseName
     logins: [
       '${identity.outputs.functionsName}=${identity.outputs.functionsPrincipalId}'
@@ -431,7 +435,7 @@ module relay 'modules/relay.bicep' = if (!empty(relayImage) && !empty(caChain)) 
     identityName: identity.outputs.relayName
     identityClientId: identity.outputs.relayClientId
     identityPrincipalId: identity.outputs.relayPrincipalId
-    postgresHost: postgres.outputs.host
+    postgresHost: postgresHost
     postgresPort: pgbouncerPort
     databaseName: databaseName
     redisHost: redis.outputs.host

@@ -15,7 +15,7 @@ from dev.state import REPOSITORY
 BICEP = REPOSITORY / "infra" / "bicep"
 MAIN = BICEP / "main.bicep"
 FILES = sorted(BICEP.rglob("*.bicep"))
-PARAMETER_FILES = sorted(BICEP.rglob("*.bicepparam"))
+PARAMETER_FILES = sorted((BICEP / "env").glob("*.bicepparam"))
 _PARSER = Parser(Language(tree_sitter_bicep.language()))
 _ASSIGNED = re.compile(r"^param (\w+) =", re.MULTILINE)
 

@@ -9,6 +9,7 @@ param tags = {
 param operatorAddresses = json(readEnvironmentVariable('ARCBRIDGE_OPERATOR_ADDRESSES', '[]'))
 param operatorPrincipalId = readEnvironmentVariable('AZURE_PRINCIPAL_ID', '')
 param operatorPrincipalType = readEnvironmentVariable('AZURE_PRINCIPAL_TYPE', 'User')
+param postgresRestoredHost = readEnvironmentVariable('ARCBRIDGE_POSTGRES_RESTORED_HOST', '')
 param relayImage = readEnvironmentVariable('ARCBRIDGE_RELAY_IMAGE', '')
 param agentImage = readEnvironmentVariable('ARCBRIDGE_AGENT_IMAGE')
 param oidcAudience = readEnvironmentVariable('ARCBRIDGE_OIDC_AUDIENCE')

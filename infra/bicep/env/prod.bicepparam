@@ -23,6 +23,7 @@ param registrySku = 'Premium'
 param zoneRedundant = true
 param functionsMaximumInstances = 400
 param functionsAlwaysReady = 2
+param postgresRestoredHost = readEnvironmentVariable('ARCBRIDGE_POSTGRES_RESTORED_HOST', '')
 param relayImage = readEnvironmentVariable('ARCBRIDGE_RELAY_IMAGE', '')
 param agentImage = readEnvironmentVariable('ARCBRIDGE_AGENT_IMAGE')
 param relayMinReplicas = 3
