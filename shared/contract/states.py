@@ -87,7 +87,6 @@ class SkipReason(StrEnum):
     OFFLINE = "Offline"
     NOT_NOW = "NotNow"
     DEREGISTERED = "Deregistered"
-    OPTED_OUT = "OptedOut"
 
 
 class ConnectionState(StrEnum):

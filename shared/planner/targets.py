@@ -160,7 +160,6 @@ _SKIPPED = {
     SkipReason.OFFLINE: (ReasonCode.CLUSTER_OFFLINE, "silent: taken up when it returns"),
     SkipReason.NOT_NOW: (ReasonCode.NOT_NOW, "asked to be left alone: taken up after that"),
     SkipReason.DEREGISTERED: (ReasonCode.CERTIFICATE_REVOKED, "no longer registered"),
-    SkipReason.OPTED_OUT: (ReasonCode.SUSPENDED, "opted out"),
 }
 
 

@@ -233,7 +233,7 @@ create table rollout_targets (
     state             text not null default 'ToApply'
                       check (state in ('ToApply','Released','Applying','Verifying','Succeeded','Failed',
                                        'TimedOut','Skipped')),
-    skip_reason       text check (skip_reason in ('Offline','NotNow','Deregistered','OptedOut')),
+    skip_reason       text check (skip_reason in ('Offline','NotNow','Deregistered')),
     goal_revision     integer not null,                  -- 0: absent
     goal_digest       text not null,                     -- resolved spec; for absent the one that is there
     goal_absent       boolean not null default false,
