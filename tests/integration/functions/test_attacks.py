@@ -26,7 +26,10 @@ MEMBERS = [each for each in endpoints() if each.rule.who is Who.MEMBER]
 BODIES: dict[str, Any] = {
     "drift_accept": {"reason": "r", "expiresAt": "2999-01-01T00:00:00Z"},
     "clusters_patch": {"labels": {"a": "b"}},
+    "rollouts_override_freeze": {"reason": "r", "expiresAt": "2999-01-01T00:00:00Z"},
 }
+MAKES_ITS_OWN = {"freezes_put"}
+"""Create or replace: of a name that another tenant uses too, each tenant has its own."""
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +86,9 @@ def call(
 
 
 @pytest.mark.parametrize(
-    "endpoint", [each for each in MEMBERS if each.path], ids=lambda each: each.name
+    "endpoint",
+    [each for each in MEMBERS if each.path and each.name not in MAKES_ITS_OWN],
+    ids=lambda each: each.name,
 )
 def test_another_tenants_things_are_not_there(
     endpoint: Endpoint, http: httpx.Client, running: RunningControlPlane, known: dict[str, str]

@@ -138,6 +138,8 @@ def test_kopf_operator_sees_changes_and_writes_back(
 
     core, namespace = client.CoreV1Api(api), kube_target.namespace
     with operator(kube_target, registry):
+        # What stands there when kopf begins comes without a type; the rest comes from the watch.
+        kube_target.eventually(lambda: any(name == "kube-root-ca.crt" for _, name in seen))
         core.create_namespaced_config_map(namespace, config_map("watched"))
         core.create_namespaced_secret(
             namespace, client.V1Secret(metadata=client.V1ObjectMeta(name="greeting"))
