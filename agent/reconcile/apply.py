@@ -70,15 +70,17 @@ async def bounded_gather(calls: Sequence[Coroutine[object, object, T]]) -> list[
         async with slots:
             return await call
 
+    # No TaskGroup: in early releases of Python 3.11 one whose child fails can leave its parent
+    # cancelled, and so end the worker that it runs in.
+    tasks = [asyncio.create_task(one(call)) for call in calls]
     try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(call)) for call in calls]
-    except BaseExceptionGroup as errors:
-        raise _first(errors) from errors
+        return list(await asyncio.gather(*tasks))
     finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         for call in calls:
             call.close()
-    return [task.result() for task in tasks]
 
 
 async def live_resource(kube: KubeClient, obj: Object) -> Resource:
@@ -126,10 +128,3 @@ async def _wait_established(kube: KubeClient, objects: Sequence[Object]) -> None
         for version in obj.get("spec", {}).get("versions") or ():
             if resource.kind == "CustomResourceDefinition":
                 kube.discovery.forget(f"{obj['spec']['group']}/{version['name']}")
-
-
-def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    found: BaseException = errors
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    return found
