@@ -95,12 +95,6 @@ class Worker:
                 await self._reach_and_keep(intent)
             except Superseded:
                 continue
-            except asyncio.CancelledError:
-                if _is_cancelled():
-                    raise
-                # CPython before 3.13 can deliver the cancellation of a task group or a timeout
-                # that is over already. Ending here would leave the extension to nobody.
-                log.warning("a stray cancellation, starting again", extension=self.name)
             except Settled:
                 with suppress(Superseded):
                     await self._keep(intent, None)
@@ -177,9 +171,3 @@ class Worker:
                 raise Superseded
             await self._pulse.wait(pause)
             self._pulse.stop_unless_newest(intent)
-
-
-def _is_cancelled() -> bool:
-    """Whether somebody really asked this task to end."""
-    task = asyncio.current_task()
-    return task is None or task.cancelling() > 0
