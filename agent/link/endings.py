@@ -56,8 +56,10 @@ _BY_REASON = {
 }
 
 
-def ended_by(error: grpc.aio.AioRpcError) -> Ended:
-    """What a call's status means."""
+def ended_by(error: Exception) -> Ended:
+    """What a call's status means; any other error means that the connection is gone."""
+    if not isinstance(error, grpc.aio.AioRpcError):
+        return Ended(End.BROKEN, str(error)[:_DETAIL_CHARACTERS])
     detail = (error.details() or error.code().name)[:_DETAIL_CHARACTERS]
     trailers = tuple(error.trailing_metadata() or ())
     return Ended(

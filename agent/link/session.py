@@ -19,12 +19,15 @@ from agent.link.endings import End, Ended, ended_by, ended_by_notice, known_reas
 from agent.link.messages import AgentFacts, Pulse, heartbeat, hello
 from shared.contract.reasons import ReasonCode
 from shared.rpc.v1 import relay_pb2 as pb
+from shared.rpc.verdict import Verdict
 from shared.telemetry.logs import get_logger
 
 log = get_logger(__name__)
 
 WELCOME_SECONDS = 20.0
 WRITE_SECONDS = 20.0
+VERDICT_SECONDS = 2.0
+"""How long the relay's own status may take to arrive after a write failed."""
 HEARTBEAT_SPREAD = 0.2
 
 
@@ -105,6 +108,7 @@ class Session:
     async def run(self, stub: Any, opening: Opening) -> Ended:
         """Open the stream and keep it until either side ends it."""
         call = stub.Connect()
+        verdict = Verdict(call)
         welcomed = False
         try:
             self.inventory.begin_session()
@@ -112,9 +116,10 @@ class Session:
             await self.listener.welcomed(welcome)
             welcomed = True
             ended = await self._keep(call, welcome.heartbeat_seconds)
-        except grpc.aio.AioRpcError as error:
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
             # A notice that came just before says more than the status that follows it.
-            ended = self._stop.result() if self._stop.done() else ended_by(error)
+            said = await verdict.of(error, seconds=VERDICT_SECONDS)
+            ended = self._stop.result() if self._stop.done() else ended_by(said)
         except TimeoutError:
             ended = Ended(End.BROKEN, "the relay does not answer in time")
         finally:

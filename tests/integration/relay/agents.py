@@ -21,6 +21,7 @@ from shared.identity.file_issuer import FileIssuer
 from shared.identity.spiffe import SpiffeId
 from shared.rpc.v1 import relay_pb2 as pb
 from shared.rpc.v1 import relay_pb2_grpc as rpc
+from shared.rpc.verdict import Verdict
 from shared.services.cluster_key import ClusterKey
 
 TRUST_DOMAIN = "arcbridge.local"
@@ -115,11 +116,15 @@ class Link:
         self._sequence = 0
         # gRPC ends the whole call when one read is cancelled; so one task reads, and never is.
         self._arrived: asyncio.Queue[pb.RelayMessage | Exception] = asyncio.Queue()
+        self._verdict = Verdict(call)
         self._pump = asyncio.create_task(self._read_all())
 
     async def say(self, message: pb.AgentMessage) -> None:
-        async with asyncio.timeout(WAIT):
-            await self.call.write(message)
+        try:
+            async with asyncio.timeout(WAIT):
+                await self.call.write(message)
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
+            raise await self._verdict.of(error, seconds=WAIT) from None
 
     async def beat(self, **fields: object) -> None:
         self._sequence += 1
@@ -140,7 +145,7 @@ class Link:
                 self._arrived.put_nowait(message)
             self._arrived.put_nowait(StreamEndedError(await self.call.code()))
         except grpc.aio.AioRpcError as error:
-            self._arrived.put_nowait(error)
+            self._arrived.put_nowait(await self._verdict.of(error, seconds=WAIT))
         except asyncio.CancelledError:
             self._arrived.put_nowait(StreamEndedError(grpc.StatusCode.CANCELLED))
 
