@@ -95,25 +95,8 @@ def tests(arguments: Sequence[str]) -> bool:
         seconds=TESTS_SECONDS,
         quiet=False,
     )  # fmt: skip
-    passed = run(here) or run(alone(arguments))
+    passed = run(here)
     return asyncio.run(worker_tests(arguments)) and passed
-
-
-def alone(arguments: Sequence[str]) -> Step:
-    """What failed above once more, one at a time; it stays in the output that it failed first.
-
-    Tests with real processes and deadlines may fail beside three others on a busy machine. One that
-    fails alone too has failed.
-    """
-    return Step(
-        "what failed, once more and alone",
-        [
-            sys.executable, "-m", "pytest", "--last-failed", "--last-failed-no-failures", "none",
-            "--ignore", "tests/worker", *arguments,
-        ],
-        seconds=TESTS_SECONDS,
-        quiet=False,
-    )  # fmt: skip
 
 
 async def worker_tests(arguments: Sequence[str]) -> bool:
