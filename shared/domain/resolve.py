@@ -44,14 +44,9 @@ class Resolver:
         for override, matches in zip(self._spec.overrides, matching, strict=True):
             if matches:
                 values = merge_values(values, override.values)
-        spec = ResolvedSpec(
-            source=self._spec.source,
-            namespace=self._spec.namespace,
-            values=values,
-            depends_on=self._spec.depends_on,
-            readiness=self._spec.readiness,
-            drift=self._spec.drift,
-        )
+        # By the model's own fields: one that is added to it reaches the clusters, too.
+        declared = {name: getattr(self._spec, name) for name in ResolvedSpec.model_fields}
+        spec = ResolvedSpec(**{**declared, "values": values})
         canonical = spec.to_canonical()
         return Resolved(spec, canonical, digest(canonical))
 

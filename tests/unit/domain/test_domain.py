@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.contract.errors import ErrorCode
-from shared.contract.extension import ExtensionSpec
+from shared.contract.extension import ExtensionSpec, ResolvedSpec
 from shared.contract.strategy import RolloutStrategy
 from shared.domain.changes import changes
 from shared.domain.dependencies import find_cycle
@@ -60,6 +60,14 @@ def test_placement_and_rollout_do_not_change_what_a_cluster_gets() -> None:
     one = resolve(spec(), {}).digest
     other = resolve(spec(placement={"matchLabels": {"a": "b"}}, rollout={"order": ["name"]}), {})
     assert one == other.digest
+
+
+def test_every_declared_field_of_a_resolved_spec_reaches_the_clusters() -> None:
+    declared = spec(serviceAccount="deployer", dependsOn=["db"], readiness={"timeout": "9m"})
+    got = resolve(declared, {}).spec
+    for name in ResolvedSpec.model_fields:
+        assert getattr(got, name) == getattr(declared, name), name
+    assert got.service_account == "deployer"
 
 
 def test_resolver_resolves_each_combination_once() -> None:
