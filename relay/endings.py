@@ -51,6 +51,12 @@ class Ending(Enum):
         "the certificate has reached its end: connect with a newer one",
         notice=ReasonCode.CERTIFICATE_EXPIRED,
     )
+    SUSPENDED = How(
+        "suspended",
+        ErrorCode.FORBIDDEN,
+        "the tenant is suspended",
+        notice=ReasonCode.TENANT_SUSPENDED,
+    )
     DRAINED = How("drained", ErrorCode.UNAVAILABLE, "this relay goes away: connect again")
     SILENT = How(
         "silent",

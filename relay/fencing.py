@@ -1,8 +1,9 @@
 """Fencing: finds the streams that must not go on, by asking Postgres.
 
-Two things end a stream from outside: a newer session of its cluster anywhere, and the revocation of
-its certificate. Redis tells of both at once, but Redis may be lost or lie; so a hint only makes the
-relay look sooner, Postgres alone decides, and revocations are looked up every few seconds anyway.
+Three things end a stream from outside: a newer session of its cluster anywhere, the revocation of
+its certificate, and the suspension of its tenant. Redis tells of the first two at once, but Redis
+may be lost or lie; so a hint only makes the relay look sooner, Postgres alone decides, and
+revocations and suspensions are looked up every few seconds anyway.
 While Postgres is away streams go on: nobody can revoke anything then either.
 """
 
@@ -85,6 +86,10 @@ class Fencing:
             stream = self._registry.get(key)
             if stream is not None and stream.serial == serial:
                 stream.end(Ending.REVOKED)
+        suspended = await sessions.suspended_tenants(self._cp.db)
+        for stream in self._registry.all() if suspended else ():
+            if stream.key.tenant in suspended:
+                stream.end(Ending.SUSPENDED)
         await self._compare_epochs()
         self._looked = time.monotonic()
 

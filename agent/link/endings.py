@@ -8,7 +8,7 @@ from enum import StrEnum
 import grpc
 
 from shared.contract.reasons import ReasonCode
-from shared.rpc.status import retry_after_in
+from shared.rpc.status import reason_in, retry_after_in
 
 _DETAIL_CHARACTERS = 500
 
@@ -24,6 +24,8 @@ class End(StrEnum):
     """A newer session of the same identity exists."""
     REVOKED = "revoked"
     """The certificate was revoked: only a new bootstrap token helps."""
+    SUSPENDED = "suspended"
+    """The tenant is suspended: the certificate is good, and will be let in again some day."""
     EXPIRED = "expired"
     """The certificate is past its end."""
     BROKEN = "broken"
@@ -53,17 +55,23 @@ _BY_REASON = {
     ReasonCode.DUPLICATE_IDENTITY: End.DUPLICATE,
     ReasonCode.CERTIFICATE_REVOKED: End.REVOKED,
     ReasonCode.CERTIFICATE_EXPIRED: End.EXPIRED,
+    ReasonCode.TENANT_SUSPENDED: End.SUSPENDED,
 }
 
 
 def ended_by(error: Exception) -> Ended:
-    """What a call's status means; any other error means that the connection is gone."""
+    """What a call's status means; any other error means that the connection is gone.
+
+    Where a reason came with the status, it says more than the status.
+    """
     if not isinstance(error, grpc.aio.AioRpcError):
         return Ended(End.BROKEN, str(error)[:_DETAIL_CHARACTERS])
     detail = (error.details() or error.code().name)[:_DETAIL_CHARACTERS]
     trailers = tuple(error.trailing_metadata() or ())
+    by_status = _BY_STATUS.get(error.code(), End.BROKEN)
+    reason = known_reason(reason_in(trailers) or "")
     return Ended(
-        _BY_STATUS.get(error.code(), End.BROKEN),
+        by_status if reason is None else _BY_REASON.get(reason, by_status),
         detail,
         retry_after=retry_after_in(trailers) or 0.0,
     )

@@ -29,7 +29,7 @@ LASTING_SECONDS = 20.0
 DUPLICATE_FLOOR_SECONDS = 10.0
 """The other session won: coming back at once would only take turns with it."""
 EARLY_AGAIN_SECONDS = 30.0
-"""How soon a refused certificate is tried again, in case the refusal was wrong."""
+"""How soon a refused certificate or a suspended tenant is tried again, in case that has changed."""
 
 
 @dataclass
@@ -97,7 +97,7 @@ def wait_after(ended: Ended, failures: int, backoff: Backoff, random: Random) ->
             return random() * ended.spread_seconds
         case End.DUPLICATE:
             floor = DUPLICATE_FLOOR_SECONDS
-        case End.REVOKED | End.EXPIRED:
+        case End.REVOKED | End.EXPIRED | End.SUSPENDED:
             floor = EARLY_AGAIN_SECONDS
         case End.BROKEN:
             floor = 0.0

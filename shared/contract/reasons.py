@@ -160,6 +160,11 @@ class ReasonCode(StrEnum):
         Severity.INFO,
         "The control plane refused the cluster's bootstrap token.",
     )
+    TENANT_SUSPENDED = (
+        "TenantSuspended",
+        Severity.INFO,
+        "The platform's operators have suspended the tenant; its clusters run on as they are.",
+    )
     TOKEN_MISSING = (
         "TokenMissing",
         Severity.INFO,

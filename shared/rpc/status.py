@@ -64,6 +64,11 @@ def code_in(trailers: Iterable[tuple[str, str | bytes]] | None) -> ErrorCode | N
         return None
 
 
+def reason_in(trailers: Iterable[tuple[str, str | bytes]] | None) -> str | None:
+    """The reason code that a server put beside its code; it may be one of a later release."""
+    return _value(trailers, REASON_KEY)
+
+
 def retry_after_in(trailers: Iterable[tuple[str, str | bytes]] | None) -> float | None:
     """Seconds to wait at least, as the server asks; None where it does not ask.
 

@@ -80,7 +80,9 @@ def refusal(stored: Row | None, now: datetime) -> ArcBridgeError | None:
             reason=ReasonCode.CERTIFICATE_EXPIRED,
         )
     if stored["tenant_state"] != "Active":
-        return ArcBridgeError(ErrorCode.FORBIDDEN, "the tenant is suspended")
+        return ArcBridgeError(
+            ErrorCode.FORBIDDEN, "the tenant is suspended", reason=ReasonCode.TENANT_SUSPENDED
+        )
     return None
 
 
@@ -159,6 +161,13 @@ async def revoked_since(db: Database, since: datetime) -> set[tuple[ClusterKey, 
     async with db.platform() as tx:
         rows = await tx.all(_Q.find_revoked, since=since)
     return {(_key_of(row), row["serial"]) for row in rows}
+
+
+async def suspended_tenants(db: Database) -> frozenset[str]:
+    """The tenants that may not use the service: suspended and deleted ones."""
+    async with db.platform() as tx:
+        rows = await tx.all(_Q.find_suspended_tenants)
+    return frozenset(row["tenant_id"] for row in rows)
 
 
 async def _stored_credentials(

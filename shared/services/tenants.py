@@ -97,9 +97,9 @@ async def change_state(
 ) -> Tenant:
     """Suspend, resume or delete. The same state again changes nothing; Conflict for a leap.
 
-    New calls and sessions of a tenant that is not active are refused at once; a stream that is
-    open ends when it is next renewed, half an hour later at most. Of a deleted tenant the retention
-    timer removes all but the audit trail.
+    New calls and sessions of a tenant that is not active are refused at once; its open streams end
+    within five seconds on every relay. Of a deleted tenant the retention timer removes all but the
+    audit trail.
     """
     async with cp.db.platform() as tx:
         found = await tx.value(_Q.lock, tenant=name)

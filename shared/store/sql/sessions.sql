@@ -113,6 +113,12 @@ select c.tenant_id, c.cluster_id, c.serial
 from certificates c
 where c.revoked_at >= %(since)s
 
+-- name: find_suspended_tenants
+-- Tenants whose streams must not go on. A purged one has no clusters any more.
+select t.tenant_id
+from tenants t
+where t.state <> 'Active' and t.purged_at is null
+
 -- name: name_of
 -- The name that people know a cluster by.
 select k.name

@@ -96,7 +96,8 @@ async def test_a_certificate_of_another_cluster_is_unknown(
          ReasonCode.CERTIFICATE_EXPIRED),
         ("update clusters set deregistered_at = now()", ErrorCode.FORBIDDEN,
          ReasonCode.CERTIFICATE_REVOKED),
-        ("update tenants set state = 'Suspended'", ErrorCode.FORBIDDEN, None),
+        ("update tenants set state = 'Suspended'", ErrorCode.FORBIDDEN,
+         ReasonCode.TENANT_SUSPENDED),
     ],
 )  # fmt: skip
 async def test_what_is_no_longer_good_is_refused(

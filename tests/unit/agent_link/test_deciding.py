@@ -97,6 +97,14 @@ def test_a_status_says_why_the_stream_ended(code: grpc.StatusCode, end: End) -> 
     assert (ended.end, ended.detail, ended.retry_after) == (end, "why", 2.5)
 
 
+def test_a_suspended_tenants_agent_keeps_its_certificate() -> None:
+    trailers = trailers_of(ErrorCode.FORBIDDEN, reason=ReasonCode.TENANT_SUSPENDED.value)
+    error = grpc.aio.AioRpcError(
+        grpc.StatusCode.PERMISSION_DENIED, grpc.aio.Metadata(), grpc.aio.Metadata(*trailers), "why"
+    )
+    assert ended_by(error).end is End.SUSPENDED
+
+
 def test_a_notice_this_release_does_not_know_ends_nothing() -> None:
     assert known_reason("FromTheFuture") is None
     assert ended_by_notice(None, "?") is None
