@@ -16,7 +16,7 @@ from bench.figures import show
 
 def main(arguments: list[str]) -> int:
     """Run what was asked for."""
-    inner = {"bare_server", "figures", "plane", "__main__"}
+    inner = {"bare_server", "charts", "figures", "plane", "__main__"}
     known = sorted(m.name for m in pkgutil.iter_modules(bench.__path__) if m.name not in inner)
     wanted = arguments or known
     unknown = sorted(set(wanted) - set(known))
