@@ -49,6 +49,7 @@ CHART = REPOSITORY / "examples" / "web" / "chart"
 IDLE_SECONDS = 60.0
 SETTLE_SECONDS = 10.0
 READY_SECONDS = 90.0
+POLL_SECONDS = 0.2
 ROUNDS = 5
 OBJECTS = 200
 MEMORY_LIMIT_MB, SHARE_LIMIT_PERCENT, RECONCILE_LIMIT, DRIFT_LIMIT = 110.0, 1.0, 1.25, 2.0
@@ -134,8 +135,10 @@ def _manifest(directory: Path) -> Path:
 
 async def _until(check: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(READY_SECONDS):
-        while not await check():
-            await asyncio.sleep(0.5)
+        while True:
+            if await check():
+                return
+            await asyncio.sleep(POLL_SECONDS)
 
 
 def _cpu_seconds(pid: int) -> float:
@@ -161,9 +164,11 @@ async def simulated(directory: Path) -> AsyncIterator[Path]:
         *tethered(command), cwd=REPOSITORY, stdout=asyncio.subprocess.DEVNULL
     )
     try:
-        async with asyncio.timeout(READY_SECONDS):
-            while not ready.exists():
-                await asyncio.sleep(0.05)
+
+        async def started() -> bool:
+            return ready.exists()
+
+        await _until(started)
         yield Path(json.loads(ready.read_text())["clusters"]["bench"]["kubeconfig"])
     finally:
         process.terminate()

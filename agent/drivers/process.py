@@ -133,13 +133,22 @@ async def run_tool(
 async def _communicate(process: asyncio.subprocess.Process, name: str) -> tuple[bytes, bytes]:
     assert process.stdout is not None  # noqa: S101 - both are pipes, see run_tool
     assert process.stderr is not None  # noqa: S101
-    async with asyncio.TaskGroup() as group:
-        out = group.create_task(_read_all(process.stdout, OUTPUT_LIMIT))
-        err = group.create_task(_read_end(process.stderr, ERROR_LIMIT))
-    if out.result() is None:
+    # No TaskGroup: in early releases of Python 3.11 one whose child fails can leave its parent
+    # cancelled, and so end the worker that waits for the tool.
+    readers = (
+        asyncio.create_task(_read_all(process.stdout, OUTPUT_LIMIT)),
+        asyncio.create_task(_read_end(process.stderr, ERROR_LIMIT)),
+    )
+    try:
+        out, err = await asyncio.gather(*readers)
+    finally:
+        for reader in readers:
+            reader.cancel()
+        await asyncio.gather(*readers, return_exceptions=True)
+    if out is None:
         raise ToolError(f"{name} printed more than {OUTPUT_LIMIT} bytes")
     await process.wait()
-    return out.result() or b"", err.result()
+    return out, err
 
 
 async def _read_all(stream: asyncio.StreamReader, limit: int) -> bytes | None:

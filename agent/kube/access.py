@@ -1,19 +1,22 @@
 """Where the API server is and how to prove who we are there.
 
-The kubernetes package reads kubeconfigs (certificates, tokens, exec plugins, OIDC) and the pod's
-service account; only its configuration is used, because its typed client would cost the agent
-tens of megabytes.
+In a pod that is the service account; elsewhere a kubeconfig. Both are read here and not by the
+kubernetes package, which would cost every idle agent ten megabytes of memory and its image thirty.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from agent.errors import KubeUnreachable
+from agent.kube.credentials import Anonymous, Credential, TokenFile
+
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 @dataclass(frozen=True)
@@ -23,9 +26,10 @@ class ClusterAccess:
     host: str
     tls: ssl.SSLContext | None
     """None for plain http."""
-    proxy: str | None
-    configuration: Any
-    """`kubernetes.client.Configuration`, whose hook renews tokens."""
+    proxy: str | None = None
+    server_name: str | None = None
+    """The name that the server's certificate is checked against, where it is not the host's."""
+    credential: Credential = Anonymous()  # noqa: RUF009 - it has no state
 
     @classmethod
     async def load(cls, kubeconfig: Path | None) -> ClusterAccess:
@@ -33,49 +37,42 @@ class ClusterAccess:
 
         Raises KubeUnreachable when neither is there or readable.
         """
-        return await asyncio.to_thread(_load, kubeconfig)
+        if kubeconfig is None:
+            return await asyncio.to_thread(in_cluster, os.environ, SERVICE_ACCOUNT)
+        from agent.kube.kubeconfig import read_kubeconfig  # needs YAML; a pod does not need it
+
+        return await asyncio.to_thread(read_kubeconfig, kubeconfig, os.environ)
 
     async def headers(self) -> dict[str, str]:
         """The headers that authenticate a request; renews a token that is about to end."""
-        if not self.configuration.api_key:
-            return {}
-        # The hook may read a file or run an exec plugin, so it stays off the event loop.
-        token = await asyncio.to_thread(
-            self.configuration.get_api_key_with_prefix, "BearerToken", "authorization"
-        )
-        return {"Authorization": token.strip()} if token else {}
+        authorization = await self.credential.authorization()
+        return {"Authorization": authorization} if authorization else {}
 
 
-def _load(kubeconfig: Path | None) -> ClusterAccess:
-    from kubernetes import config as loaders  # heavy: only when a cluster is talked to
-    from kubernetes.client import Configuration
-
-    config: Any = loaders  # carries no types
-    configuration = Configuration()
+def in_cluster(environ: Mapping[str, str], directory: Path) -> ClusterAccess:
+    """The pod's own service account. Raises KubeUnreachable outside a pod."""
+    host, port = environ.get("KUBERNETES_SERVICE_HOST"), environ.get("KUBERNETES_SERVICE_PORT")
+    token, roots = directory / "token", directory / "ca.crt"
+    if not host or not port:
+        raise KubeUnreachable("no usable cluster access: no KUBECONFIG, and not in a pod")
     try:
-        if kubeconfig is None:
-            config.load_incluster_config(configuration)
-        else:
-            config.load_kube_config(str(kubeconfig), client_configuration=configuration)
-    except (config.ConfigException, OSError, ValueError, KeyError) as error:
-        origin = "the pod's service account" if kubeconfig is None else str(kubeconfig)
-        raise KubeUnreachable(f"no usable cluster access in {origin}: {error}") from error
-    host = str(configuration.host).rstrip("/")
-    return ClusterAccess(
-        host=host,
-        tls=_tls(configuration) if host.startswith("https:") else None,
-        proxy=configuration.proxy,
-        configuration=configuration,
-    )
+        token.read_bytes()
+        context = tls_context(roots.read_text())
+    except (OSError, ValueError) as error:
+        raise KubeUnreachable(
+            f"no usable cluster access in the pod's service account: {error}"
+        ) from error
+    name = f"[{host}]" if ":" in host else host
+    # A proxy of the environment leads out of the cluster; its own API server is inside.
+    return ClusterAccess(f"https://{name}:{port}", context, credential=TokenFile(token))
 
 
-def _tls(configuration: Any) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
+def tls_context(roots: str | None, *, verify: bool = True) -> ssl.SSLContext:
+    """A client's context that trusts `roots` (PEM), or the system's. Raises ValueError."""
+    context = ssl.create_default_context(cadata=roots)
     # Cluster CAs made by older installers lack the key identifiers that strict mode asks for.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    if configuration.cert_file:
-        context.load_cert_chain(configuration.cert_file, configuration.key_file)
-    if not configuration.verify_ssl:
+    if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context

@@ -37,11 +37,12 @@ class Rest:
 
     def __init__(self, access: ClusterAccess, *, deadline_seconds: float) -> None:
         self._access = access
+        self._extensions = {"sni_hostname": access.server_name} if access.server_name else {}
         self._deadline = deadline_seconds
         self._client = httpx.AsyncClient(
             verify=access.tls if access.tls is not None else False,
             proxy=access.proxy,
-            trust_env=False,  # the configuration has read the proxy variables, NO_PROXY included
+            trust_env=False,  # the access has read the proxy variables, NO_PROXY included
             timeout=httpx.Timeout(None),  # the deadlines here are asyncio's
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=16),
             follow_redirects=False,
@@ -108,6 +109,7 @@ class Rest:
                     params=_query(params),
                     content=content,
                     headers=request_headers,
+                    extensions=self._extensions,
                 )
             except httpx.HTTPError as error:
                 if attempt == tries or not isinstance(
@@ -125,7 +127,11 @@ class Rest:
         """Open a long GET and give its lines; the caller bounds the time between two of them."""
         request_headers = {"Accept": "application/json", **await self._access.headers(), **headers}
         request = self._client.build_request(
-            "GET", self._access.host + path, params=_query(params), headers=request_headers
+            "GET",
+            self._access.host + path,
+            params=_query(params),
+            headers=request_headers,
+            extensions=self._extensions,
         )
         try:
             async with asyncio.timeout(self._deadline):
