@@ -46,6 +46,12 @@ class Desired:
     objects: Mapping[ObjectKey, Object]
     manager: str
     as_user: str | None = None
+    own: frozenset[ObjectKey] = frozenset()
+    """Objects that are applied under the agent's own manager whatever `manager` is."""
+
+    def manager_of(self, key: ObjectKey) -> str:
+        """The field manager that an object is applied under."""
+        return FIELD_MANAGER if key in self.own else self.manager
 
 
 class DriftChecker:
@@ -83,7 +89,9 @@ class DriftChecker:
         wrong = [desired.objects[key] for key in found if key in desired.objects]
         try:
             kube = acting_for(self._kube, desired.as_user)
-            await apply_objects(kube, wrong, failure=failure, force=True, manager=desired.manager)
+            for manager in dict.fromkeys(desired.manager_of(key_of(obj)) for obj in wrong):
+                some = [obj for obj in wrong if desired.manager_of(key_of(obj)) == manager]
+                await apply_objects(kube, some, failure=failure, force=True, manager=manager)
             refs = [
                 ref_of(_reference(difference))
                 for key, differences in found.items()
@@ -117,7 +125,7 @@ class DriftChecker:
         try:
             resource = await self._kube.resource(str(obj["apiVersion"]), str(obj["kind"]))
             return await acting_for(self._kube, desired.as_user).apply(
-                resource, obj, force=True, dry_run=True, manager=desired.manager
+                resource, obj, force=True, dry_run=True, manager=desired.manager_of(key_of(obj))
             )
         except KubeInvalid:
             # An immutable field was changed, so that an apply is refused: compare what is declared.

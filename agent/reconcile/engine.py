@@ -27,6 +27,7 @@ from agent.reconcile.manifest_deployer import Build, ManifestDeployer, kustomize
 from agent.reconcile.owned import OwnedObjects, Sighting
 from agent.reconcile.pulse import Intent
 from agent.reconcile.record import RecordStore, SourceKind
+from agent.reconcile.referenced_secrets import ReferencedSecrets
 from agent.reconcile.seam import (
     ExtensionStatus,
     ExtensionTally,
@@ -90,28 +91,31 @@ class Engine:
         self._sink = sink
         self._settings = settings
         self._clock = clock
+        secrets = ReferencedSecrets(kube, termination_seconds=settings.termination_seconds)
         self._deployers: Mapping[SourceKind, Deployer] = {
             SourceKind.HELM: HelmDeployer(
                 kube,
                 drivers.helm,
                 drivers.charts,
+                secrets,
                 own_pending_seconds=settings.own_pending_seconds,
                 foreign_pending_seconds=settings.foreign_pending_seconds,
             ),
             SourceKind.KUSTOMIZE: self._manifests(
-                kustomize_build(kube, drivers.kustomize, drivers.overlays)
+                kustomize_build(kube, drivers.kustomize, drivers.overlays), secrets
             ),
-            SourceKind.FLUX: self._manifests(flux_build(kube)),
+            SourceKind.FLUX: self._manifests(flux_build(kube), secrets),
         }
         self._submitted: tuple[DesiredDocument, ReconcileGate] | None = None
         self._arrived = asyncio.Event()
         self._workers: dict[str, Worker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
-    def _manifests(self, build: Build) -> ManifestDeployer:
+    def _manifests(self, build: Build, secrets: ReferencedSecrets) -> ManifestDeployer:
         return ManifestDeployer(
             self._kube,
             build,
+            secrets,
             prune_cap=self._settings.prune_cap,
             termination_seconds=self._settings.termination_seconds,
         )

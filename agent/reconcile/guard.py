@@ -47,6 +47,7 @@ class Guard:
             {key_of(obj): obj for obj in applied.objects},
             applied.manager,
             applied.as_user,
+            applied.own,
         )
         self._found: Found = {}
         self._unready_since: float | None = None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from agent.drivers.archive import read_crds
 from agent.drivers.charts import Chart, Charts
@@ -18,6 +19,7 @@ from agent.errors import KubeConflict, KubeNotFound, StepFailed, ToolError
 from agent.kube.client import KubeClient
 from agent.reconcile.apply import apply_objects, bounded_gather, live_resource
 from agent.reconcile.helm_failures import helm_failure
+from agent.reconcile.live import get_or_none
 from agent.reconcile.namespaces import refuse_forbidden
 from agent.reconcile.objects import (
     EXTENSION_LABEL,
@@ -29,6 +31,7 @@ from agent.reconcile.objects import (
 )
 from agent.reconcile.placement import ensure_namespace, placed_objects
 from agent.reconcile.record import ExtensionRecord, InventoryItem
+from agent.reconcile.referenced_secrets import ReferencedSecrets, refuse_twice
 from agent.reconcile.releases import (
     DESCRIPTION,
     OWNER_LABEL,
@@ -65,6 +68,7 @@ class HelmDeployer:
         kube: KubeClient,
         helm: Helm,
         charts: Charts,
+        secrets: ReferencedSecrets,
         *,
         own_pending_seconds: float,
         foreign_pending_seconds: float,
@@ -72,6 +76,7 @@ class HelmDeployer:
         self._kube = kube
         self._helm = helm
         self._charts = charts
+        self._secrets = secrets
         self._own_pending = own_pending_seconds
         self._foreign_pending = foreign_pending_seconds
 
@@ -87,18 +92,25 @@ class HelmDeployer:
         """Bring the release to the work's spec, and its objects under the extension's label."""
         started = time.monotonic()
         fetched = started
+        secrets = await self._secrets.build(work)
         if action is not Action.NONE:
             chart = await self._charts.obtain(_source(work), fresh=work.attempt > 1)
             fetched = time.monotonic()
-            await self._act(work, chart, first=action is Action.INSTALL)
+            work = await self._act(work, chart, secrets, first=action is Action.INSTALL)
+            work = replace(work, record=await self._secrets.prune(work, secrets))
         objects = await self._released(work)
+        refuse_twice(secrets, map(key_of, objects))
         record = await self._remember(work, objects)
-        live = await bounded_gather([self._adopt(work, obj) for obj in objects])
+        live = [
+            *await bounded_gather([self._adopt(work, obj) for obj in objects]),
+            *await bounded_gather([get_or_none(self._kube, obj) for obj in secrets]),
+        ]
         record = record.model_copy(update={"content_digest": work.content_digest})
         await work.save(record)
         return Applied(
-            objects=tuple(objects),
+            objects=(*secrets, *objects),
             manager=HELM_MANAGER,
+            own=frozenset(map(key_of, secrets)),
             record=record,
             live={key_of(obj): obj for obj in live if obj is not None},
             as_user=work.as_user,
@@ -124,7 +136,11 @@ class HelmDeployer:
         return run
 
     async def remove(self, record: ExtensionRecord) -> None:
-        """Uninstall the release, wherever it is; none is success."""
+        """Uninstall the release, wherever it is, and take its secrets away; none is success."""
+        await self._uninstall(record)
+        await self._secrets.remove(record)
+
+    async def _uninstall(self, record: ExtensionRecord) -> None:
         places = await find_releases(self._kube, record.extension)
         for namespace, release in sorted(places | {(record.namespace, record.extension)}):
             revisions = await load_revisions(self._kube, namespace, release)
@@ -140,7 +156,8 @@ class HelmDeployer:
             except ToolError as error:
                 raise StepFailed(ReasonCode.UNINSTALL_FAILED, str(error)) from error
 
-    async def _act(self, work: Work, chart: Chart, *, first: bool) -> None:
+    async def _act(self, work: Work, chart: Chart, secrets: list[Object], *, first: bool) -> Work:
+        """Install or upgrade; the work with what is remembered by then."""
         namespace = work.spec.namespace
         target = HelmTarget(work.name, namespace, work.as_user or self._kube.as_user)
         upgrade = Upgrade(
@@ -158,12 +175,15 @@ class HelmDeployer:
             # Nothing of it ever worked: what a half install left behind must not hinder the next.
             await self._uninstall_failed(target)
         await ensure_namespace(self._kube, namespace)
+        failure = ReasonCode.INSTALL_FAILED if first else ReasonCode.UPGRADE_FAILED
+        work = replace(work, record=await self._secrets.apply(work, secrets, failure=failure))
         if _source(work).crds is CrdPolicy.CREATE_REPLACE:
-            await self._replace_crds(work, chart, first=first)
+            await self._replace_crds(work, chart, failure)
         try:
             await self._helm.upgrade(target, upgrade)
         except ToolError as error:
             raise helm_failure(error, first=first) from error
+        return work
 
     async def _refuse_forbidden(
         self, work: Work, chart: Chart, target: HelmTarget, upgrade: Upgrade, *, first: bool
@@ -186,11 +206,10 @@ class HelmDeployer:
         objects = await placed_objects(self._kube, rendered, work.spec.namespace)
         refuse_forbidden(work.spec.namespace, [key_of(obj) for obj in objects], allowed)
 
-    async def _replace_crds(self, work: Work, chart: Chart, *, first: bool) -> None:
+    async def _replace_crds(self, work: Work, chart: Chart, failure: ReasonCode) -> None:
         """Bring the chart's CRDs to what it says: helm itself never changes one that exists."""
         texts = await asyncio.to_thread(read_crds, chart.path)
         objects = await placed_objects(self._kube, "\n---\n".join(texts), work.spec.namespace)
-        failure = ReasonCode.INSTALL_FAILED if first else ReasonCode.UPGRADE_FAILED
         kube = acting_for(self._kube, work.as_user)
         await apply_objects(kube, objects, failure=failure, force=True)
 

@@ -27,6 +27,7 @@ from agent.reconcile.objects import (
 from agent.reconcile.placement import ensure_namespace, placed_objects
 from agent.reconcile.prune import delete_objects, refuse_above_cap, superfluous
 from agent.reconcile.record import ExtensionRecord, InventoryItem
+from agent.reconcile.referenced_secrets import ReferencedSecrets, refuse_twice
 from agent.reconcile.work import Action, Applied, Work, acting_for
 from shared.contract.extension import DriftMode
 from shared.contract.reasons import ReasonCode
@@ -55,12 +56,14 @@ class ManifestDeployer:
         self,
         kube: KubeClient,
         build: Build,
+        secrets: ReferencedSecrets,
         *,
         prune_cap: int,
         termination_seconds: float,
     ) -> None:
         self._kube = kube
         self._make = build
+        self._secrets = secrets
         self._prune_cap = prune_cap
         self._termination_seconds = termination_seconds
 
@@ -122,7 +125,9 @@ class ManifestDeployer:
     async def _build(self, work: Work) -> list[Object]:
         objects = await self._make(work)
         refuse_forbidden(work.spec.namespace, map(key_of, objects), work.allowed_namespaces)
-        return [_labelled(obj, work.name) for obj in objects]
+        secrets = await self._secrets.build(work)
+        refuse_twice(secrets, map(key_of, objects))
+        return [*secrets, *(_labelled(obj, work.name) for obj in objects)]
 
 
 def _labelled(obj: Object, extension: str) -> Object:

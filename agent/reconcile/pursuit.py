@@ -131,6 +131,7 @@ class Pursuit:
                     "namespace": spec.namespace,
                     "as_user": as_user,
                     "inventory": (),
+                    "secrets": (),
                     "content_digest": None,
                     "installed": False,
                 }

@@ -84,6 +84,8 @@ class ExtensionRecord(WireModel):
     attempt: Annotated[int, Field(ge=1)] = 1
     conditions: tuple[Condition, ...] = ()
     inventory: tuple[InventoryItem, ...] = ()
+    secrets: tuple[InventoryItem, ...] = ()
+    """Objects made from secrets by reference, where helm has the others."""
     first_seen: dict[str, Timestamp] = Field(default_factory=dict)
     """When each drifted field was first seen so, by object and pointer."""
     corrections: Annotated[int, Field(ge=0)] = 0

@@ -14,7 +14,7 @@ from shared.contract.canonical import digest
 from shared.contract.desired import DesiredExtension
 from shared.contract.extension import ResolvedSpec
 
-_CONTENT = ("source", "namespace", "values", "serviceAccount")
+_CONTENT = ("source", "namespace", "values", "secrets", "serviceAccount")
 
 
 class Action(StrEnum):
@@ -55,7 +55,7 @@ class Work:
     def content_digest(self) -> str:
         """Of what decides over the objects: a changed drift policy needs no new release."""
         wire = self.spec.to_canonical()
-        return digest({key: wire.get(key) for key in _CONTENT})
+        return digest({key: wire[key] for key in _CONTENT if key in wire})
 
 
 def account_user(namespace: str, service_account: str | None) -> str | None:
@@ -77,12 +77,14 @@ class Applied:
     objects: tuple[Object, ...]
     """As they should be, in their namespaces."""
     manager: str
-    """The field manager they are applied under."""
+    """The field manager they are applied under, but for those of `own`."""
     record: ExtensionRecord
     live: Mapping[ObjectKey, Object] = field(default_factory=dict)
     """As the API server last showed them."""
     as_user: str | None = None
     """In whose name it was applied."""
+    own: frozenset[ObjectKey] = frozenset()
+    """Objects that are applied under the agent's own field manager."""
     prove: Callable[[], Awaitable[None]] | None = None
     """What is left to do once all is ready; raises StepFailed where the release is no good."""
     fetch_seconds: float = 0.0

@@ -22,6 +22,7 @@ from shared.contract.base import (
 )
 from shared.contract.canonical import digest_bytes
 from shared.contract.placement import LabelSelector, Placement
+from shared.contract.secret_reference import SecretReference
 from shared.contract.strategy import RolloutStrategy
 
 _EXACT_VERSION = re.compile(r"v?\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
@@ -327,12 +328,22 @@ class ResolvedSpec(WireModel):
     source: Source
     namespace: Name
     values: Values = Field(default_factory=dict)
+    secrets: Annotated[tuple[SecretReference, ...], Field(max_length=32)] = ()
+    """References only: the cluster's own operator fetches what they stand for."""
     service_account: Name | None = None
     """A ServiceAccount in `namespace` in whose name everything is applied; its rights bound what
     the extension may touch. None leaves it to the agent's own."""
     depends_on: Annotated[tuple[Name, ...], Field(max_length=32)] = ()
     readiness: Readiness = Readiness()
     drift: DriftPolicy = DriftPolicy()
+
+    @field_validator("secrets")
+    @classmethod
+    def _each_name_once(cls, secrets: tuple[SecretReference, ...]) -> tuple[SecretReference, ...]:
+        names = [secret.name for secret in secrets]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"two secrets are called {twice!r}: give each its own name")
+        return secrets
 
 
 class ExtensionSpec(ResolvedSpec):

@@ -85,6 +85,11 @@ class ReasonCode(StrEnum):
         Severity.TICKET,
         "The extension is of kind flux, and the cluster has no Flux.",
     )
+    SECRET_STORE_MISSING = (
+        "SecretStoreMissing",
+        Severity.TICKET,
+        "The extension refers to secrets, and the cluster has no operator that fetches them.",
+    )
     PRUNE_FAILED = (
         "PruneFailed",
         Severity.TICKET,

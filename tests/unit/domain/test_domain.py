@@ -149,3 +149,27 @@ def test_every_cluster_is_placed_exactly_once(reach: list[bool], cap: int) -> No
     assert sorted(p.member.name for p in placed) == sorted(f"c{n:03}" for n in range(len(reach)))
     assert [p.position for p in placed] == list(range(len(reach)))
     assert sum(p.stage == 0 for p in placed) == min(cap, len(reach))
+
+
+def test_everything_that_is_declared_for_a_cluster_reaches_it() -> None:
+    declared = {
+        "service_account": "deployer",
+        "secrets": (
+            {
+                "name": "db",
+                "provider": "aws-secrets-manager",
+                "region": "eu-west-1",
+                "objects": [{"name": "prod/db", "key": "password"}],
+            },
+        ),
+        "depends_on": ("cert-manager",),
+        "readiness": {"timeout": "1m"},
+        "drift": {"mode": "correct"},
+    }
+    source = {"helm": {"repo": "https://charts.example.org", "chart": "web", "version": "1.2.3"}}
+    asked = ExtensionSpec.model_validate(
+        {"placement": {}, "source": source, "namespace": "web", "values": {"a": 1}, **declared}
+    )
+    resolved = resolve(asked, {}).spec
+    for name in ResolvedSpec.model_fields:
+        assert getattr(resolved, name) == getattr(asked, name), name

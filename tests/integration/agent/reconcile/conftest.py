@@ -143,7 +143,7 @@ class RunningEngine:
         self.engine.submit(document(*extensions), reconcile_allowed=gate or ReconcileGate())
 
     async def until(
-        self, wanted: Callable[[EventDraft], bool], *, seconds: float = 30
+        self, wanted: Callable[[EventDraft], bool], *, seconds: float = 90
     ) -> EventDraft:
         """The first event, reported or yet to be, that is wanted."""
         deadline = asyncio.get_running_loop().time() + seconds
@@ -158,15 +158,15 @@ class RunningEngine:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.recorded.wait(), 0.5)
 
-    async def ready(self, name: str, generation: int = 1, *, seconds: float = 30) -> EventDraft:
+    async def ready(self, name: str, generation: int = 1, *, seconds: float = 90) -> EventDraft:
         """The extension's Ready event of that generation."""
         return await self._phase(name, generation, ExtensionPhase.READY, seconds)
 
-    async def failed(self, name: str, generation: int = 1, *, seconds: float = 30) -> EventDraft:
+    async def failed(self, name: str, generation: int = 1, *, seconds: float = 90) -> EventDraft:
         """The extension's Failed event of that generation."""
         return await self._phase(name, generation, ExtensionPhase.FAILED, seconds)
 
-    async def removed(self, name: str, generation: int, *, seconds: float = 30) -> EventDraft:
+    async def removed(self, name: str, generation: int, *, seconds: float = 90) -> EventDraft:
         """The extension's Removed event."""
         return await self._phase(name, generation, ExtensionPhase.REMOVED, seconds)
 

@@ -23,6 +23,7 @@ from shared.contract.extension import (
     ResolvedSpec,
     Source,
 )
+from shared.contract.secret_reference import SecretReference
 
 CLUSTER_ID = uuid.UUID("01900000-0000-7000-8000-000000000001")
 
@@ -140,6 +141,7 @@ class Release:
     drift: DriftPolicy = field(default_factory=DriftPolicy)
     correction: int = 0
     service_account: str | None = None
+    secrets: tuple[SecretReference, ...] = ()
 
     def next(self, **changes: Any) -> Release:
         """A newer generation with these changes."""
@@ -153,6 +155,7 @@ class Release:
             source=self.source,
             namespace=self.namespace,
             values=self.values,
+            secrets=self.secrets,
             service_account=self.service_account,
             depends_on=self.depends_on,
             readiness=self.readiness,
