@@ -149,11 +149,18 @@ json_values = st.recursive(
 values = st.dictionaries(st.text(max_size=3), json_values, max_size=4)
 
 
-@given(values, values, values)
-def test_merging_values_is_associative(
-    a: dict[str, Any], b: dict[str, Any], c: dict[str, Any]
+@given(values, values)
+def test_later_values_win_key_by_key_and_the_others_stay(
+    base: dict[str, Any], over: dict[str, Any]
 ) -> None:
-    assert merge_values(merge_values(a, b), c) == merge_values(a, merge_values(b, c))
+    merged = merge_values(base, over)
+    assert merged.keys() == base.keys() | over.keys()
+    assert all(merged[key] == base[key] for key in base.keys() - over.keys())
+    for key, value in over.items():
+        below = base.get(key)
+        both = isinstance(value, dict) and isinstance(below, dict)
+        assert merged[key] == (merge_values(below, value) if both else value)
+    assert merge_values(merged, over) == merged
 
 
 @given(values)
