@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ STANDARD_INPUT = Path("-")
 
 
 def read_manifests(names: Sequence[Path], *, reason: str | None = None) -> list[dict[str, Any]]:
-    """The Extension documents of all files, in the order given. Raises CommandError."""
+    """The Extension documents of all files, what others depend on first. Raises CommandError."""
     found = [
         _prepared(document, where, folder, reason)
         for name in names
@@ -25,7 +26,32 @@ def read_manifests(names: Sequence[Path], *, reason: str | None = None) -> list[
     ]
     if not found:
         raise CommandError(Exit.USAGE, "there is no document in what -f names")
-    return found
+    return _dependencies_first(found)
+
+
+def _dependencies_first(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """In the order given, but that a dependency goes before what depends on it.
+
+    Documents that are not well formed, and cycles, are left as they are: the server says why.
+    """
+    by_name = {str(_part(each, "metadata", "name")): each for each in documents}
+    needs = {name: _names(_part(each, "spec", "dependsOn")) for name, each in by_name.items()}
+    if len(by_name) < len(documents):
+        return documents
+    try:
+        ordered = TopologicalSorter(needs).static_order()
+        return [by_name[name] for name in ordered if name in by_name]
+    except CycleError:
+        return documents
+
+
+def _part(document: dict[str, Any], section: str, field: str) -> Any:
+    part = document.get(section)
+    return part.get(field) if isinstance(part, dict) else None
+
+
+def _names(value: Any) -> list[str]:
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
 
 
 def _texts(name: Path) -> Iterator[tuple[str, Path, str]]:

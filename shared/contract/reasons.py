@@ -64,6 +64,11 @@ class ReasonCode(StrEnum):
         Severity.INFO,
         "An extension this one depends on is not ready here.",
     )
+    DEPENDENT_PRESENT = (
+        "DependentPresent",
+        Severity.INFO,
+        "An extension that depends on the one to be removed is still here.",
+    )
     HEALTH_CHECK_FAILED = (
         "HealthCheckFailed",
         Severity.TICKET,

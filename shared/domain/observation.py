@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
+from shared.contract.reasons import ReasonCode
 from shared.contract.states import ConditionStatus, ExtensionPhase
 from shared.contract.status import ConditionType, StatusEvent
 
@@ -36,6 +37,9 @@ class Observed:
     failed_generation: int | None = None
     failed_reason: str | None = None
     failed_message: str | None = None
+    reason: str | None = None
+    unheld_at: datetime | None = None
+    """When the agent stopped waiting for a dependency, at this generation."""
     event: StatusEvent | None = None
     """Set by `observe` when a newer report was taken."""
 
@@ -76,12 +80,10 @@ def observe(
         )
     if not is_newer(observed, event, epoch):
         return observed
+    same = observed.generation == event.observed_generation
     done = event.phase in (ExtensionPhase.READY, ExtensionPhase.REMOVED)
-    still = (
-        observed.phase is event.phase
-        and observed.generation == event.observed_generation
-        and observed.ready_since is not None
-    )
+    still = observed.phase is event.phase and same and observed.ready_since is not None
+    goes_on = same and _waited(observed.reason) and not _waited(event.reason)
     return replace(
         observed,
         epoch=epoch,
@@ -89,5 +91,11 @@ def observe(
         generation=event.observed_generation,
         phase=event.phase,
         ready_since=(observed.ready_since if still else now) if done else None,
+        reason=event.reason.value,
+        unheld_at=now if goes_on else observed.unheld_at if same else None,
         event=event,
     )
+
+
+def _waited(reason: str | None) -> bool:
+    return reason == ReasonCode.DEPENDENCY_NOT_READY

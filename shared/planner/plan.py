@@ -110,7 +110,9 @@ def _releases(view: RolloutView, stages: Sequence[StageView]) -> Iterator[Decisi
         places = limits(view.kind, view.strategy, stages, stage.index).concurrent
         free = max(0, places - stage.in_flight)
         waiting = [
-            t for t in view.candidates if t.stage == stage.index and t.state is TargetState.TO_APPLY
+            t
+            for t in view.candidates
+            if t.stage == stage.index and t.state is TargetState.TO_APPLY and t.lacks is None
         ]
         for target in waiting[:free]:
             if target.goal_quarantined:

@@ -88,8 +88,7 @@ def _await_ready(
         unheard = _unheard(view, target, now)
         if unheard is not None:
             return _skip(target, unheard)
-    waits = report is not None and report.reason is ReasonCode.DEPENDENCY_NOT_READY
-    if now >= deadline(view, target) and not waits:
+    if now >= deadline(view, target) and not is_held(view, report):
         return _move(
             target,
             TargetState.TIMED_OUT,
@@ -149,11 +148,25 @@ def soak_of(view: RolloutView, target: TargetView) -> timedelta:
     return timedelta() if target.goal_absent else view.strategy.stages[target.stage].soak
 
 
+def is_held(view: RolloutView, report: Report | None) -> bool:
+    """True while its agent waits for a dependency: no deadline runs. Every rollback has an end."""
+    return (
+        report is not None
+        and report.reason is ReasonCode.DEPENDENCY_NOT_READY
+        and view.kind is not RolloutKind.ROLLBACK
+    )
+
+
 def deadline(view: RolloutView, target: TargetView) -> datetime:
-    """By when the target must be ready; one that lost its health gets its soak on top, once."""
-    released = target.released_at or view.created_at
+    """By when the target must be ready; one that lost its health gets its soak on top, once.
+
+    It begins with the release, or when the agent stopped waiting for a dependency after that.
+    """
+    begins = target.released_at or view.created_at
+    if target.report is not None and target.report.unheld_at and counts(view, target):
+        begins = max(begins, target.report.unheld_at)
     again = soak_of(view, target) if target.ready_since is not None else timedelta()
-    return released + view.strategy.progress_deadline + again
+    return begins + view.strategy.progress_deadline + again
 
 
 _SKIPPED = {

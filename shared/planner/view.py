@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
 from uuid import UUID
 
 from shared.contract.reasons import ReasonCode
@@ -42,6 +43,30 @@ class Reach:
         return self.connected and not self.gone and not self.wants_peace(now)
 
 
+class Found(StrEnum):
+    """How a cluster stands with an extension that a target has to wait for."""
+
+    ABSENT = "Absent"
+    """A dependency that is not to be there, or not yet."""
+    NOT_READY = "NotReady"
+    """A dependency that is being applied, or whose agent has not spoken of its release yet."""
+    FAILED = "Failed"
+    """A dependency whose release failed there for good."""
+    COMING = "Coming"
+    """A dependency that an earlier rollout, or a rollback, is still to release there."""
+    DEPENDS = "Depends"
+    """For a removal: an extension that depends on it and is still there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """What a target has to wait for on its own cluster before it is released."""
+
+    extension: str
+    found: Found
+    since: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """What the cluster's agent last said of the extension, whatever release it spoke of."""
@@ -53,6 +78,8 @@ class Report:
     reason: ReasonCode
     message: str = ""
     ready_since: datetime | None = None
+    unheld_at: datetime | None = None
+    """When the agent stopped waiting for a dependency, at this generation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +109,7 @@ class TargetView:
     ready_since: datetime | None = None
     skip_reason: SkipReason | None = None
     reach: Reach = Reach()
+    lacks: Lack | None = None
     report: Report | None = None
     given_up: GivenUp | None = None
 
@@ -153,6 +181,8 @@ class RolloutView:
     """Targets in flight that a report, a deadline or a soak's end may move."""
     candidates: tuple[TargetView, ...] = ()
     """The next targets to release in each open stage, as many as have a place."""
+    lacking: tuple[TargetView, ...] = ()
+    """Some targets of open stages that wait for an extension on their own cluster."""
     unreachable: tuple[TargetView, ...] = ()
     """Targets of open stages that wait for release on a cluster that cannot act."""
     returned: tuple[TargetView, ...] = ()

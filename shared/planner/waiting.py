@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import Final
 
 from shared.contract.reasons import ReasonCode
 from shared.contract.rollout import WaitingFor
 from shared.contract.states import RolloutState
 from shared.planner.decisions import AwaitApproval, Decision, End, Pause, RollBack
 from shared.planner.limits import limits
-from shared.planner.view import RolloutView, StageView
+from shared.planner.view import Found, Lack, RolloutView, StageView, TargetView
+
+_NAMED: Final = 3
 
 
 def waiting_for(
@@ -68,7 +71,8 @@ def _in_stages(view: RolloutView, stages: Sequence[StageView]) -> Iterator[Waiti
         elif stage.in_flight:
             yield _in_flight(view, stages, stage)
         elif not any(target.stage == stage.index for target in view.candidates):
-            yield _unreachable(view, stage)
+            lacking = [target for target in view.lacking if target.stage == stage.index]
+            yield _lacking(stage, lacking) if lacking else _unreachable(view, stage)
 
 
 def _held(held: WaitingFor, stage: StageView) -> WaitingFor:
@@ -96,6 +100,39 @@ def _in_flight(view: RolloutView, stages: Sequence[StageView], stage: StageView)
         until=stage.first_release + view.strategy.progress_deadline
         if stage.first_release
         else None,
+    )
+
+
+_FOUND: Final = {
+    Found.ABSENT: "{} is not there",
+    Found.NOT_READY: "{} is not ready there",
+    Found.FAILED: "{} failed there",
+    Found.COMING: "{} is to be brought up to date there first",
+    Found.DEPENDS: "{} depends on it and is still there",
+}
+
+
+def what_lacks(lack: Lack) -> str:
+    """`cert-manager is not ready there`."""
+    return _FOUND[lack.found].format(lack.extension)
+
+
+def why_lacks(lack: Lack) -> ReasonCode:
+    """The reason code of a target that waits for another extension on its cluster."""
+    if lack.found is Found.DEPENDS:
+        return ReasonCode.DEPENDENT_PRESENT
+    return ReasonCode.DEPENDENCY_NOT_READY
+
+
+def _lacking(stage: StageView, lacking: Sequence[TargetView]) -> WaitingFor:
+    """Names the first of the clusters; how many there are is not known where there are many."""
+    lacks = [(target.cluster, target.lacks) for target in lacking if target.lacks is not None]
+    named = "; ".join(f"{cluster}: {what_lacks(lack)}" for cluster, lack in lacks[:_NAMED])
+    more = ", and others" if len(lacks) > _NAMED else ""
+    return WaitingFor(
+        reason=why_lacks(lacks[0][1]),
+        message=f"targets of stage {stage.name} wait for other extensions on their clusters "
+        f"({named}{more})",
     )
 
 

@@ -127,11 +127,11 @@ class Content:
 async def examine(
     tx: Transaction, tenant: str, manifest: ExtensionManifest, extension: Row | None
 ) -> Content:
-    """Check a manifest against what is stored. Raises DependencyCycle and Quarantined,
-    and InvalidRequest for a window that does not exist.
+    """Check a manifest against what is stored. Raises DependencyCycle and Quarantined, and
+    InvalidRequest for a window that does not exist or a dependency that is being removed.
     """
     name = manifest.metadata.name
-    await _refuse_cycles(tx, tenant, manifest)
+    await _check_dependencies(tx, tenant, manifest)
     await freezes.refuse_unknown(tx, tenant, manifest.spec.rollout.windows)
     found = digest(manifest.spec.to_canonical())
     quarantined = await tx.one(_Q.quarantined_content, tenant=tenant, extension=name, digest=found)
@@ -149,12 +149,23 @@ async def examine(
     return Content(newest + 1, found, False, RevisionState.CANDIDATE)
 
 
-async def _refuse_cycles(tx: Transaction, tenant: str, manifest: ExtensionManifest) -> None:
-    if not manifest.spec.depends_on:
+async def _check_dependencies(tx: Transaction, tenant: str, manifest: ExtensionManifest) -> None:
+    """Dependencies are held from here on: nobody closes a cycle beside this, or removes one."""
+    needed = list(manifest.spec.depends_on)
+    if not needed:
         return
+    await tx.one(_Q.hold_dependencies, tenant=tenant)
+    removed = await tx.all(_Q.being_removed, tenant=tenant, names=needed)
+    if removed:
+        names = ", ".join(row["name"] for row in removed)
+        raise ArcBridgeError(
+            ErrorCode.INVALID_REQUEST,
+            f"the extension would depend on what is being removed: {names}",
+            errors=(FieldError(field="spec.dependsOn", message=f"{names}: being removed"),),
+        )
     rows = await tx.all(_Q.dependencies, tenant=tenant)
     graph = {row["name"]: row["depends_on"] for row in rows}
-    graph[manifest.metadata.name] = list(manifest.spec.depends_on)
+    graph[manifest.metadata.name] = needed
     cycle = find_cycle(graph, manifest.metadata.name)
     if cycle is not None:
         named = " -> ".join(cycle)
@@ -208,6 +219,7 @@ async def _store(
             number=content.number,
             digest=content.digest,
             spec=jsonb(manifest.spec.to_canonical()),
+            depends_on=list(manifest.spec.depends_on),
             provenance="api",
             reason=manifest.reason,
             created_by=caller.actor,

@@ -29,7 +29,9 @@ async def delete(
 ) -> Rollout:
     """Start the removal; while it runs, the same call answers with its rollout.
 
-    Raises NotFound, and PreconditionFailed when `if_match` names another version.
+    Raises NotFound, PreconditionFailed when `if_match` names another version, and Conflict while
+    an extension that stays depends on it. Where those are being removed, too, each cluster loses
+    them first.
     """
     async with cp.db.tenant(caller.tenant) as tx:
         now = cp.clock()
@@ -40,6 +42,7 @@ async def delete(
         if running is not None:
             return await rollouts.read(tx, caller.tenant, running)
         check_version(if_match, row["version"])
+        await _refuse_while_needed(tx, caller.tenant, name)
         spec = await stored_spec(tx, caller.tenant, name, row["newest"])
         found = goals(spec, row["newest"], await standings(tx, caller.tenant, name), removing=True)
         new = NewRollout(
@@ -65,6 +68,17 @@ async def delete(
     await pace.fill(cp, caller.tenant, started.rollout_id, spec.rollout)
     await nudge.nudge(cp, caller.tenant, [started.rollout_id])
     return await rollouts.get(cp, caller, started.rollout_id)
+
+
+async def _refuse_while_needed(tx: Transaction, tenant: str, name: str) -> None:
+    await tx.one(_Q.hold_dependencies, tenant=tenant)
+    rows = await tx.all(_Q.dependents, tenant=tenant, extension=name)
+    if rows:
+        names = ", ".join(row["name"] for row in rows)
+        raise ArcBridgeError(
+            ErrorCode.CONFLICT,
+            f"{names} depends on {name}: remove that first, or publish it without the dependency",
+        )
 
 
 async def _running(tx: Transaction, tenant: str, name: str) -> UUID | None:

@@ -19,7 +19,16 @@ from shared.contract.states import (
 )
 from shared.contract.strategy import RolloutStrategy
 from shared.planner.limits import limits
-from shared.planner.view import GivenUp, Reach, Report, RolloutView, StageView, TargetView
+from shared.planner.view import (
+    Found,
+    GivenUp,
+    Lack,
+    Reach,
+    Report,
+    RolloutView,
+    StageView,
+    TargetView,
+)
 from shared.planner.windows import OPEN, judge_windows
 from shared.services import freezes
 from shared.store.queries import load
@@ -31,6 +40,8 @@ _REASONS: Final = {reason.value: reason for reason in ReasonCode}
 
 BATCH: Final = 2_000
 """Targets of one kind that one look takes in; the next look takes the next ones."""
+LACKING: Final = 50
+"""Targets of each stage that are asked what they wait for: for the words, not for deciding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +83,8 @@ async def look(
         freeze = judge_windows(windows, now)
     rows = await tx.all(_Q.stages, tenant=tenant, rollout=rollout_id)
     stages = tuple(stage_view(stage) for stage in rows)
-    reader = _Targets(tx, tenant, rollout_id, row["extension"], kind, strategy, stages, now)
+    gate = await dependency_gate(tx, tenant, row)
+    reader = _Targets(tx, tenant, rollout_id, row["extension"], kind, strategy, stages, now, gate)
     waiting = row["waiting_for"]
     view = RolloutView(
         rollout_id=rollout_id,
@@ -87,6 +99,7 @@ async def look(
         waiting_for=WaitingFor.model_validate(waiting) if waiting else None,
         in_flight=(in_flight := await reader.in_flight()),
         candidates=await reader.candidates(len(in_flight)),
+        lacking=await reader.lacking(),
         unreachable=await reader.unreachable(),
         returned=await reader.returned(),
         unreverted=await reader.unreverted(),
@@ -99,6 +112,37 @@ async def look(
         row["origin"],
         row["traceparent"],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class DependencyGate:
+    """What the rollout's targets have to wait for on their own clusters."""
+
+    needed: tuple[str, ...] = ()
+    """The extensions that its revision depends on."""
+    coming: tuple[UUID, ...] = ()
+    """Rollouts of those that have to reach a cluster first."""
+    is_needed: bool = False
+    """Some revision of another extension depends on this one."""
+
+    @property
+    def is_open(self) -> bool:
+        """True when no target can have anything to wait for."""
+        return not self.needed and not self.is_needed
+
+
+async def dependency_gate(tx: Transaction, tenant: str, row: Row) -> DependencyGate:
+    """The gate of a rollout by its row; a rollback has none: it must always get through."""
+    if RolloutKind(row["kind"]) is RolloutKind.ROLLBACK:
+        return DependencyGate()
+    needed = tuple(row["depends_on"])
+    coming: tuple[UUID, ...] = ()
+    if needed:
+        found = await tx.all(
+            _Q.coming, tenant=tenant, needed=list(needed), rollout=row["rollout_id"]
+        )
+        coming = tuple(each["rollout_id"] for each in found)
+    return DependencyGate(needed, coming, row["is_needed"])
 
 
 def stage_view(row: Row) -> StageView:
@@ -133,6 +177,7 @@ class _Targets:
     strategy: RolloutStrategy
     stages: Sequence[StageView]
     now: datetime
+    gate: DependencyGate
 
     @property
     def _open(self) -> list[StageView]:
@@ -153,6 +198,7 @@ class _Targets:
             soaks=[self.strategy.stages[stage.index].soak for stage in self.stages],
             offline_after=self.strategy.offline.after,
             deadline=self.strategy.progress_deadline,
+            anyone=self._anyone,
             now=self.now,
             limit=BATCH,
         )
@@ -176,7 +222,27 @@ class _Targets:
             stages=list(wanted),
             wanted=list(wanted.values()),
             anyone=self._anyone,
+            ungated=self.gate.is_open,
+            needed=list(self.gate.needed),
+            coming=list(self.gate.coming),
             now=self.now,
+        )
+        return tuple(_target(row) for row in rows)
+
+    async def lacking(self) -> tuple[TargetView, ...]:
+        stages = [stage.index for stage in self._open if stage.to_apply]
+        if not stages or self.gate.is_open:
+            return ()
+        rows = await self.tx.all(
+            _Q.lacking,
+            tenant=self.tenant,
+            rollout=self.rollout_id,
+            extension=self.extension,
+            stages=stages,
+            needed=list(self.gate.needed),
+            coming=list(self.gate.coming),
+            now=self.now,
+            limit=LACKING,
         )
         return tuple(_target(row) for row in rows)
 
@@ -238,9 +304,16 @@ def _target(row: Row) -> TargetView:
         ready_since=row["ready_since"],
         skip_reason=SkipReason(row["skip_reason"]) if row["skip_reason"] else None,
         reach=Reach(row["connected"], row["silent_since"], row["not_now_until"], row["gone"]),
+        lacks=_lack(row),
         report=_report(row),
         given_up=_given_up(row),
     )
+
+
+def _lack(row: Row) -> Lack | None:
+    if row.get("lacks") is None:
+        return None
+    return Lack(row["lacks"], Found(row["lacks_found"]), row["lacks_since"])
 
 
 def _report(row: Row) -> Report | None:
@@ -254,6 +327,7 @@ def _report(row: Row) -> Report | None:
         reason=_REASONS[row["report_reason"]],
         message=row["report_message"],
         ready_since=row["report_ready_since"],
+        unheld_at=row["report_unheld_at"],
     )
 
 

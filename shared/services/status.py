@@ -89,9 +89,22 @@ async def _ingest(
             extensions=sorted({event.extension for event in fresh}),
             now=now,
         )
+    waiting = await _waiting_on(tx, caller.tenant, changed)
     await audit.append_all(tx, caller, entries)
     moved = frozenset(a.row["rollout_id"] for a in changed if a.moved)
-    return _Taken(tuple(refused), moved)
+    return _Taken(tuple(refused), moved | waiting)
+
+
+async def _waiting_on(
+    tx: Transaction, tenant: str, changed: Sequence[_Assignment]
+) -> frozenset[UUID]:
+    """Rollouts of other extensions that may go on, because of what became of these here."""
+    ready = [a.row["extension"] for a in changed if a.became(ExtensionPhase.READY)]
+    removed = [a.row["extension"] for a in changed if a.became(ExtensionPhase.REMOVED)]
+    if not ready and not removed:
+        return frozenset()
+    rows = await tx.all(_Q.waiting_on, tenant=tenant, ready=ready, removed=removed)
+    return frozenset(row["rollout_id"] for row in rows)
 
 
 async def _admit(tx: Transaction, tenant: str, cluster_id: UUID, batch: StatusBatch) -> str:
@@ -128,6 +141,8 @@ class _Assignment:
             failed_generation=row["failed_generation"],
             failed_reason=row["failed_reason"],
             failed_message=row["failed_message"],
+            reason=row["reason"],
+            unheld_at=row["unheld_at"],
         )
         self.observed = self.before
         self.moved = False
@@ -139,6 +154,11 @@ class _Assignment:
         self.observed = observe(self.desired, self.observed, event, epoch, now)
         self.moved = self.moved or (speaks_of(self.desired, event) and self.observed != self.before)
         return newer
+
+    def became(self, phase: ExtensionPhase) -> bool:
+        """True when the reports brought it to this phase, or to it at another generation."""
+        was = (self.before.phase, self.before.generation)
+        return self.observed.phase is phase and (phase, self.observed.generation) != was
 
     def entries(self, cluster: str) -> list[audit.Entry]:
         """What the trail remembers: failures, once each. Successes stand in the targets."""
@@ -191,6 +211,7 @@ def _observation(assignment: _Assignment) -> Mapping[str, Any]:
         "failed_generation": after.failed_generation,
         "failed_reason": after.failed_reason,
         "failed_message": after.failed_message,
+        "unheld_at": after.unheld_at.isoformat() if after.unheld_at else None,
     }
     event = after.event
     if event is None:

@@ -135,6 +135,7 @@ create table revisions (
     number            integer not null,
     digest            text not null,                     -- of the ExtensionSpec's canonical JSON
     spec              jsonb not null,                    -- ExtensionSpec, canonical
+    depends_on        text[] not null default '{}',      -- the spec's, where it can be searched
     state             text not null default 'Candidate'
                       check (state in ('Candidate','Good','Quarantined','Superseded')),
     provenance        text not null,
@@ -145,6 +146,8 @@ create table revisions (
     primary key (tenant_id, extension, number),
     foreign key (tenant_id, extension) references extensions on delete cascade
 );
+
+create index revisions_by_dependency on revisions using gin (depends_on);
 
 -- What a cluster gets: overrides flattened. Content-addressed, so that a fleet shares a few rows.
 create table resolved_specs (
@@ -283,6 +286,8 @@ create table assignments (
     failed_generation  bigint,                           -- newest generation that a report gave up on,
     failed_reason      text,                             -- whatever was reported after it
     failed_message     text,
+    unheld_at          timestamptz,                      -- when it stopped waiting for a dependency, at
+                                                         -- this generation: its deadline begins then
     reported_at        timestamptz,
     drift_checked_at   timestamptz,
     primary key (tenant_id, cluster_id, extension),
@@ -327,7 +332,7 @@ select t.tenant_id, t.rollout_id, t.cluster_id, c.name as cluster, t.stage, t.po
        c.state in ('Revoked','Deregistered') as gone,
        a.observed_rollout, a.observed_digest, a.observed_generation, a.phase as report_phase,
        a.reason as report_reason, a.message as report_message,
-       a.ready_since as report_ready_since,
+       a.ready_since as report_ready_since, a.unheld_at as report_unheld_at,
        coalesce(a.observed_rollout = t.rollout_id and a.observed_digest = t.goal_digest
                 and a.observed_generation = t.generation, false) as report_counts,
        a.failed_generation, a.failed_reason, a.failed_message
@@ -339,12 +344,55 @@ left join sessions s on s.tenant_id = t.tenant_id and s.cluster_id = t.cluster_i
 -- planner would otherwise read all assignments of the extension for each of them.
 left join lateral (
     select x.observed_rollout, x.observed_digest, x.observed_generation, x.phase, x.reason,
-           x.message, x.ready_since, x.failed_generation, x.failed_reason, x.failed_message
+           x.message, x.ready_since, x.unheld_at, x.failed_generation, x.failed_reason,
+           x.failed_message
     from assignments x
     where x.tenant_id = t.tenant_id and x.cluster_id = t.cluster_id and x.extension = r.extension
     limit 1
 ) a on true;
 grant select on target_views to arcbridge_app, arcbridge_platform;
+
+-- What keeps one target from being released: extensions that it depends on and that are not Ready
+-- there as they should be, or, for a removal, extensions still there that depend on it. `coming`:
+-- rollouts that have to reach the cluster first. Written to be inlined into the statement.
+create function target_lacks(tenant text, cluster uuid, subject text, removing boolean,
+                             needed text[], coming uuid[])
+returns table (extension text, found text, since timestamptz)
+language sql stable
+begin atomic
+    select d.name,
+           case when a.extension is null or a.absent then 'Absent'
+                when c.rollout_id is not null then 'Coming'
+                when a.failed_generation = a.generation then 'Failed'
+                else 'NotReady' end,
+           case when a.failed_generation = a.generation then a.reported_at
+                else coalesce(c.created_at, a.released_at) end
+    from unnest(needed) as d(name)
+    left join assignments a on a.tenant_id = tenant and a.cluster_id = cluster
+                           and a.extension = d.name
+    left join lateral (
+        select r.rollout_id, r.created_at
+        from unnest(coming) as w(rollout_id)
+        join rollouts r on r.tenant_id = tenant and r.rollout_id = w.rollout_id
+                       and r.extension = d.name
+        join rollout_targets t on t.tenant_id = tenant and t.rollout_id = w.rollout_id
+                              and t.cluster_id = cluster and t.state = 'ToApply'
+        limit 1
+    ) c on true
+    where not removing
+      and (c.rollout_id is not null
+           or not coalesce(not a.absent and a.phase = 'Ready' and a.spec_digest = a.observed_digest
+                           and a.observed_generation = a.generation, false))
+    union all
+    select a.extension, 'Depends', a.released_at
+    from assignments a
+    join revisions v on v.tenant_id = a.tenant_id and v.extension = a.extension
+                    and v.number = a.revision
+    where removing and a.tenant_id = tenant and a.cluster_id = cluster
+      and subject = any(v.depends_on)
+      and not (a.absent and a.phase is not distinct from 'Removed'
+               and a.observed_generation is not distinct from a.generation);
+end;
 
 -- Each event id that was stored, so that a replay is known for what it is.
 create table status_events (

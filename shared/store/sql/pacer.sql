@@ -14,7 +14,9 @@ limit %(limit)s
 select r.rollout_id, r.extension, r.kind, r.state, r.revision, r.strategy, r.created_at, r.created_by,
        r.waiting_for, r.traceparent, r.rollback_of, r.freeze_override_until,
        coalesce(v.state = 'Quarantined', false) as quarantined,
-       v.spec #>> '{source,helm,repo}' as origin
+       v.spec #>> '{source,helm,repo}' as origin, coalesce(v.depends_on, '{}') as depends_on,
+       exists (select from revisions d
+               where d.tenant_id = r.tenant_id and d.depends_on @> array[r.extension]) as is_needed
 from rollouts r
 left join revisions v on v.tenant_id = r.tenant_id and v.extension = r.extension
                      and v.number = r.revision
@@ -26,7 +28,9 @@ for no key update of r
 select r.rollout_id, r.extension, r.kind, r.state, r.revision, r.strategy, r.created_at, r.created_by,
        r.waiting_for, r.traceparent, r.rollback_of, r.freeze_override_until,
        coalesce(v.state = 'Quarantined', false) as quarantined,
-       v.spec #>> '{source,helm,repo}' as origin
+       v.spec #>> '{source,helm,repo}' as origin, coalesce(v.depends_on, '{}') as depends_on,
+       exists (select from revisions d
+               where d.tenant_id = r.tenant_id and d.depends_on @> array[r.extension]) as is_needed
 from rollouts r
 left join revisions v on v.tenant_id = r.tenant_id and v.extension = r.extension
                      and v.number = r.revision
@@ -39,6 +43,15 @@ select rollout_id
 from rollouts
 where tenant_id = %(tenant)s and extension = %(extension)s and kind = 'rollback'
   and state in ('Pending','Running','Paused','AwaitingApproval') and rollout_id <> %(rollout)s
+
+-- name: coming
+-- Rollouts of dependencies that have to reach a cluster before this one: those that began earlier,
+-- and rollbacks.
+select rollout_id
+from rollouts
+where tenant_id = %(tenant)s and extension = any(%(needed)s::text[])
+  and state in ('Pending','Running','Paused','AwaitingApproval')
+  and (kind = 'rollback' or rollout_id < %(rollout)s)
 
 -- name: stages
 -- The stages in order, with the oldest of the targets in flight.
@@ -61,7 +74,7 @@ order by s.stage
 select v.cluster_id, v.cluster, v.stage, v.position, v.state, v.skip_reason, v.goal_digest,
        v.goal_absent, v.generation, v.released_at, v.ready_since, v.connected, v.silent_since,
        v.not_now_until, v.gone, v.observed_rollout, v.observed_digest, v.observed_generation,
-       v.report_phase, v.report_reason, v.report_message, v.report_ready_since,
+       v.report_phase, v.report_reason, v.report_message, v.report_ready_since, v.report_unheld_at,
        v.failed_generation, v.failed_reason, v.failed_message
 from unnest(%(stages)s::int[], %(soaks)s::interval[]) as w(stage, soak)
 join target_views v on v.stage = w.stage
@@ -78,9 +91,10 @@ where v.tenant_id = %(tenant)s and v.rollout_id = %(rollout)s
                     and (v.connected or v.silent_since >= v.ready_since + w.soak
                          or coalesce(v.silent_since, v.ready_since) + %(offline_after)s <= %(now)s))))
        or (v.state <> 'Verifying'
-           and v.released_at + %(deadline)s + case when v.ready_since is null then interval '0'
+           and greatest(v.released_at, case when v.report_counts then v.report_unheld_at end)
+               + %(deadline)s + case when v.ready_since is null then interval '0'
                                                    else w.soak end <= %(now)s
-           and not (v.report_counts and v.report_reason = 'DependencyNotReady'))
+           and (%(anyone)s or not (v.report_counts and v.report_reason = 'DependencyNotReady')))
        or (v.state = 'Released' and v.not_now_until > %(now)s)
        or (v.state = 'Released' and not v.connected
            and (v.silent_since is null or v.silent_since + %(offline_after)s <= %(now)s)))
@@ -88,7 +102,8 @@ order by v.position
 limit %(limit)s
 
 -- name: candidates
--- The next targets to release in each open stage. `anyone` takes clusters that cannot act, too.
+-- The next targets to release in each open stage. `anyone` takes clusters that cannot act, too;
+-- `ungated` those whose dependencies are not ready.
 select c.cluster_id, c.cluster, c.stage, c.position, c.state, c.skip_reason, c.goal_digest,
        c.goal_absent, c.generation, c.released_at, c.ready_since, c.connected, c.silent_since,
        c.not_now_until, c.gone,
@@ -103,10 +118,37 @@ cross join lateral (
     where v.tenant_id = %(tenant)s and v.rollout_id = %(rollout)s and v.stage = w.stage
       and v.state = 'ToApply' and not v.gone
       and (%(anyone)s or (v.connected and coalesce(v.not_now_until <= %(now)s, true)))
+      and (%(ungated)s
+           or not exists (select from target_lacks(v.tenant_id, v.cluster_id, %(extension)s,
+                                                   v.goal_absent, %(needed)s::text[],
+                                                   %(coming)s::uuid[])))
     order by v.position
     limit w.wanted
 ) c
 order by c.position
+
+-- name: lacking
+-- Targets of open stages that could be released but for what their cluster lacks: the first few.
+select v.cluster_id, v.cluster, v.stage, v.position, v.state, v.skip_reason, v.goal_digest,
+       v.goal_absent, v.generation, v.released_at, v.ready_since, v.connected, v.silent_since,
+       v.not_now_until, v.gone, l.extension as lacks, l.found as lacks_found, l.since as lacks_since
+from unnest(%(stages)s::int[]) as w(stage)
+cross join lateral (
+    select x.*
+    from target_views x
+    where x.tenant_id = %(tenant)s and x.rollout_id = %(rollout)s and x.stage = w.stage
+      and x.state = 'ToApply' and x.connected and coalesce(x.not_now_until <= %(now)s, true)
+    order by x.position
+    limit %(limit)s
+) v
+cross join lateral (
+    select y.extension, y.found, y.since
+    from target_lacks(v.tenant_id, v.cluster_id, %(extension)s, v.goal_absent,
+                      %(needed)s::text[], %(coming)s::uuid[]) y
+    order by y.extension
+    limit 1
+) l
+order by v.position
 
 -- name: unreachable
 -- Targets of open stages that wait for release on a cluster that cannot act.

@@ -19,12 +19,32 @@ select name, labels, annotations, version, newest, deleting, deleted_at
 from extensions
 where tenant_id = %(tenant)s and name = %(extension)s
 
+-- name: hold_dependencies
+-- One after another: who declares dependencies, and who removes an extension.
+select pg_advisory_xact_lock(hashtextextended('dependencies/' || %(tenant)s, 0))
+
 -- name: dependencies
--- What each extension's newest revision depends on.
-select e.name, v.spec -> 'dependsOn' as depends_on
+-- What each extension's newest revision depends on, for those where it depends on something.
+select e.name, v.depends_on
 from extensions e
 join revisions v on v.tenant_id = e.tenant_id and v.extension = e.name and v.number = e.newest
-where e.tenant_id = %(tenant)s and e.deleted_at is null and v.spec ? 'dependsOn'
+where e.tenant_id = %(tenant)s and e.deleted_at is null and v.depends_on <> '{}'
+
+-- name: being_removed
+-- Those of the extensions that a rollout is removing.
+select name
+from extensions
+where tenant_id = %(tenant)s and name = any(%(names)s::text[]) and deleting
+order by name
+
+-- name: dependents
+-- The extensions that stay and whose newest revision depends on this one.
+select e.name
+from extensions e
+join revisions v on v.tenant_id = e.tenant_id and v.extension = e.name and v.number = e.newest
+where e.tenant_id = %(tenant)s and e.deleted_at is null and not e.deleting
+  and v.depends_on @> array[%(extension)s::text]
+order by e.name
 
 -- name: revision
 -- One revision.
@@ -51,10 +71,10 @@ limit 1
 
 -- name: insert_revision
 -- A new revision.
-insert into revisions (tenant_id, extension, number, digest, spec, provenance, reason, created_by,
-                       created_at)
-values (%(tenant)s, %(extension)s, %(number)s, %(digest)s, %(spec)s, %(provenance)s, %(reason)s,
-        %(created_by)s, %(now)s)
+insert into revisions (tenant_id, extension, number, digest, spec, depends_on, provenance, reason,
+                       created_by, created_at)
+values (%(tenant)s, %(extension)s, %(number)s, %(digest)s, %(spec)s, %(depends_on)s, %(provenance)s,
+        %(reason)s, %(created_by)s, %(now)s)
 
 -- name: supersede_candidates
 -- Candidates that a newer revision overtook before they were proven.

@@ -20,7 +20,7 @@ where tenant_id = %(tenant)s and cluster_id = %(cluster)s
 select extension, revision, spec_digest, absent, generation, rollout_id, correction, epoch, sequence,
        observed_generation, observed_revision, observed_digest, observed_rollout, phase, reason,
        message, attempt, conditions, seconds, ready_since, failed_generation, failed_reason,
-       failed_message, drift_checked_at
+       failed_message, unheld_at, drift_checked_at
 from assignments
 where tenant_id = %(tenant)s and cluster_id = %(cluster)s and extension = any(%(extensions)s::text[])
 order by extension
@@ -45,14 +45,28 @@ set epoch = o.epoch,
     failed_generation = o.failed_generation,
     failed_reason = o.failed_reason,
     failed_message = o.failed_message,
+    unheld_at = o.unheld_at,
     drift_checked_at = coalesce(o.drift_checked_at, a.drift_checked_at),
     reported_at = %(now)s
 from jsonb_to_recordset(%(observations)s) as o(extension text, epoch bigint, sequence bigint,
      observed_generation bigint, observed_revision int, observed_digest text, observed_rollout uuid,
      phase text, reason text, message text, attempt int, conditions jsonb, seconds jsonb,
      ready_since timestamptz, failed_generation bigint, failed_reason text, failed_message text,
-     drift_checked_at timestamptz)
+     unheld_at timestamptz, drift_checked_at timestamptz)
 where a.tenant_id = %(tenant)s and a.cluster_id = %(cluster)s and a.extension = o.extension
+
+-- name: waiting_on
+-- Rollouts under way that what became of these extensions on a cluster may let go on: those of
+-- extensions that depend on them, and removals of what they depended on.
+select r.rollout_id
+from rollouts r
+left join revisions v on v.tenant_id = r.tenant_id and v.extension = r.extension
+                     and v.number = r.revision
+where r.tenant_id = %(tenant)s and r.state in ('Pending','Running')
+  and (v.depends_on && %(ready)s::text[]
+       or exists (select from revisions w
+                  where w.tenant_id = %(tenant)s and w.extension = any(%(removed)s::text[])
+                    and w.depends_on @> array[r.extension]))
 
 -- name: insert_events
 -- Keep the events themselves.
