@@ -25,6 +25,7 @@ _AHEAD: Final = 9
 _CHANGES: Final = 64
 """Changes of single windows that are followed in search of the next change of the verdict."""
 _MINUTE: Final = timedelta(minutes=1)
+_WEEK: Final = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,8 @@ def standing(spec: FreezeSpec, now: datetime) -> Standing:
         return Standing(True, spec.ends_at)
     for start, end in _spans(spec, now):
         if start <= now < end:
-            return Standing(True, _capped(spec, end) if end - now < timedelta(days=7) else None)
+            # In force for the whole of a week is in force for every week.
+            return Standing(True, _capped(spec, end) if end - now < _WEEK else spec.ends_at)
     return Standing(False, _first_from(spec, now))
 
 

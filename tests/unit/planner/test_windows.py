@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shared.contract.freeze import Day, FreezeKind, FreezeSpec, Weekly
 from shared.contract.reasons import ReasonCode
-from shared.planner.windows import Window, Windows, judge_windows, occurrence, standing
+from shared.planner.windows import Standing, Window, Windows, judge_windows, occurrence, standing
 
 MINUTE = timedelta(minutes=1)
 BERLIN = "Europe/Berlin"
@@ -98,6 +98,18 @@ def test_the_next_change_is_the_first_moment_at_which_the_verdict_is_another(
             return
         moment += timedelta(minutes=15) - (moment - begin) % timedelta(minutes=15)
     assert verdict.changes_at is None or verdict.changes_at >= moment
+
+
+def test_weekly_times_that_leave_no_gap_end_with_the_whole() -> None:
+    always = Weekly(days=tuple(Day), start="00:00", end="00:00")
+    ends_at = at("2026-06-20T00:00", BERLIN)
+    now = at("2026-06-06T12:00", BERLIN)
+    bounded = FreezeSpec(
+        kind=FreezeKind.DENY, time_zone="Europe/Berlin", weekly=(always,), ends_at=ends_at
+    )
+    endless = bounded.model_copy(update={"ends_at": None})
+    assert standing(bounded, now) == Standing(True, ends_at)
+    assert standing(endless, now) == Standing(True, None)
 
 
 def test_a_window_over_midnight_belongs_to_the_day_it_begins_on() -> None:
