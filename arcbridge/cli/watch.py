@@ -54,7 +54,17 @@ def in_words(rollout: Rollout) -> str:
     head = f"{rollout.extension}: {rollout.state}"
     if rollout.waiting_for is None or rollout.state.is_over:
         return printable(head)
-    return printable(f"{head}, {rollout.waiting_for.message}")
+    return printable(f"{head}, {rollout.waiting_for.message}{_pace(rollout)}")
+
+
+def _pace(rollout: Rollout) -> str:
+    """An adaptive pace that is below what was declared, unless the wait says so already."""
+    pace, waiting = rollout.pace, rollout.waiting_for
+    if pace is None or pace.per_minute >= rollout.strategy.pace.per_minute:
+        return ""
+    if waiting is not None and waiting.reason == "Paced":
+        return ""
+    return f" [pace {pace.message}]"
 
 
 def stage_in_words(stage: StageProgress) -> str:

@@ -209,6 +209,27 @@ class ReasonCode(StrEnum):
     )
     SOAKING = ("Soaking", Severity.INFO, "Ready, and being watched for the soak time.")
     PACED = ("Paced", Severity.INFO, "Waiting for a token of the pacing bucket.")
+    PACE_RAISED = ("PaceRaised", Severity.INFO, "All goes well: an adaptive pace goes up a step.")
+    SLOWED_BY_FAILURES = (
+        "SlowedByFailures",
+        Severity.INFO,
+        "Targets failed: an adaptive pace is halved.",
+    )
+    SLOWED_BY_SOURCE = (
+        "SlowedBySource",
+        Severity.INFO,
+        "Artifacts cannot be had: an adaptive pace is halved.",
+    )
+    SLOWED_BY_APPLY_TIME = (
+        "SlowedByApplyTime",
+        Severity.INFO,
+        "Targets take much longer than before: an adaptive pace is halved.",
+    )
+    SLOWED_BY_LAG = (
+        "SlowedByLag",
+        Severity.INFO,
+        "The control plane itself is late: an adaptive pace is halved.",
+    )
     CONCURRENCY_REACHED = (
         "ConcurrencyReached",
         Severity.INFO,

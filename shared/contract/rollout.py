@@ -41,6 +41,17 @@ class StageProgress(WireModel):
     approved_by: str | None = None
 
 
+class RolloutPace(WireModel):
+    """How fast an adaptive rollout goes now, and why."""
+
+    per_minute: float
+    """Releases per minute, between the strategy's `pace.minPerMinute` and `pace.perMinute`."""
+    since: Timestamp
+    reason: ReasonCode | None = None
+    """What changed it last; absent while it is as declared from the start."""
+    message: str = ""
+
+
 class Rollout(WireModel):
     """One operation that moves targets to a revision."""
 
@@ -62,6 +73,8 @@ class Rollout(WireModel):
     strategy: RolloutStrategy
     stages: tuple[StageProgress, ...] = ()
     waiting_for: WaitingFor | None = None
+    pace: RolloutPace | None = None
+    """Only with `pace.mode: adaptive`."""
     freeze_override_until: Timestamp | None = None
     """Freezes and windows do not hold it until then."""
     traceparent: str | None = None
@@ -165,6 +178,8 @@ class PlannedStage(WireModel):
     starts_after_seconds: float
     ends_after_seconds: float
     """Predicted, from the pace, the soak and past apply times."""
+    ends_after_seconds_at_floor: float | None = None
+    """The same should an adaptive pace fall to its floor at once and stay there."""
 
 
 class LeftOut(WireModel):

@@ -30,6 +30,13 @@ class OnFailure(StrEnum):
     CONTINUE = "continue"
 
 
+class PaceMode(StrEnum):
+    """Whether the rate stays as declared or follows what the fleet bears."""
+
+    FIXED = "fixed"
+    ADAPTIVE = "adaptive"
+
+
 class Stage(WireModel):
     """A group of targets that is released before the next group."""
 
@@ -58,9 +65,30 @@ class Pace(WireModel):
     """Token buckets: a token is the release of one target."""
 
     per_minute: Annotated[float, Field(gt=0, le=1_000_000)] = 60.0
+    """The rate; with `mode: adaptive` the highest one."""
     burst: Annotated[int, Field(ge=1, le=100_000)] = 10
+    mode: PaceMode = PaceMode.FIXED
+    min_per_minute: Annotated[float, Field(gt=0)] | None = None
+    """With `mode: adaptive` the lowest rate; without one a tenth of `perMinute`."""
     per_source: Annotated[float, Field(gt=0)] | None = None
     """Releases per minute that pull from one chart registry, over all rollouts of the tenant."""
+
+    @property
+    def floor(self) -> float:
+        """The lowest rate, per minute."""
+        if self.mode is PaceMode.FIXED:
+            return self.per_minute
+        return self.per_minute / 10 if self.min_per_minute is None else self.min_per_minute
+
+    @model_validator(mode="after")
+    def _floor_makes_sense(self) -> Self:
+        if self.min_per_minute is None:
+            return self
+        if self.mode is PaceMode.FIXED:
+            raise ValueError("pace.minPerMinute needs mode: adaptive: a fixed pace has no floor")
+        if self.min_per_minute > self.per_minute:
+            raise ValueError("pace.minPerMinute must not be above pace.perMinute")
+        return self
 
 
 OrderKey = Annotated[str, StringConstraints(pattern=r"^(name|label:.{1,317})$")]

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from shared.contract.strategy import Approval, OnFailure, RolloutStrategy, Stage
+from shared.contract.strategy import (
+    Approval,
+    OnFailure,
+    PaceMode,
+    RolloutStrategy,
+    Stage,
+)
 from shared.domain.goals import Goal
 
 
@@ -30,7 +36,10 @@ class Affected:
 
 
 def way_back(strategy: RolloutStrategy) -> RolloutStrategy:
-    """Newest stage first; nothing soaks or needs approval, and no failure stops the others."""
+    """Newest stage first; nothing soaks or needs approval, and no failure stops the others.
+
+    The pace is the declared one: signs of trouble must not slow the way out of it.
+    """
     stages = tuple(
         Stage(
             name=stage.name,
@@ -46,6 +55,9 @@ def way_back(strategy: RolloutStrategy) -> RolloutStrategy:
             "stages": stages,
             "max_failures": "100%",
             "on_failure": OnFailure.CONTINUE,
+            "pace": strategy.pace.model_copy(
+                update={"mode": PaceMode.FIXED, "min_per_minute": None}
+            ),
         }
     )
 

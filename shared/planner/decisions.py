@@ -13,6 +13,7 @@ from uuid import UUID
 from shared.contract.reasons import ReasonCode
 from shared.contract.rollout import WaitingFor
 from shared.contract.states import RolloutState, SkipReason, TargetState
+from shared.planner.pacing import Pacing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +84,14 @@ class Release(_Decision):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SetPace(_Decision):
+    """An adaptive rollout goes at another rate from now on: releases per minute."""
+
+    was: float
+    per_minute: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pause(_Decision):
     """Nothing more is released until a person resumes."""
 
@@ -110,6 +119,7 @@ Decision = (
     | OpenStage
     | AwaitApproval
     | Release
+    | SetPace
     | Pause
     | RollBack
     | End
@@ -127,3 +137,5 @@ class Plan:
     decisions: tuple[Decision, ...]
     waiting_for: WaitingFor | None
     look_again_at: datetime | None
+    pacing: Pacing | None = None
+    """The rate of an adaptive rollout and the evidence so far, to keep with the rollout."""

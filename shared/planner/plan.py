@@ -13,9 +13,11 @@ from datetime import datetime, timedelta
 from shared.contract.reasons import ReasonCode
 from shared.contract.states import RolloutKind, RolloutState, TargetState
 from shared.contract.strategy import OnFailure
+from shared.planner.adaptive import judge_pace, learn
 from shared.planner.decisions import Decision, End, MoveTarget, Plan, Regoal, Release, Revert, Start
 from shared.planner.gates import advance, stop
 from shared.planner.limits import is_over_budget, limits
+from shared.planner.pacing import Pacing
 from shared.planner.targets import judge, skip_unreachable, take_up
 from shared.planner.view import RolloutView, StageView
 from shared.planner.waiting import look_again_at, waiting_for
@@ -39,11 +41,27 @@ def plan(view: RolloutView, now: datetime) -> Plan:
         if view.state is not RolloutState.PAUSED and view.behind is None:
             decisions += _go_on(view, stages)
     over = any(isinstance(decision, End) for decision in decisions)
+    pacing = None
+    if stopped is None and not over:
+        pacing, changed = _pace(view, moves, now)
+        decisions += changed
     return Plan(
         tuple(decisions),
         waiting_for(view, stages, decisions, now),
         None if over else look_again_at(view, stages, now + IDLE_LOOK),
+        pacing,
     )
+
+
+def _pace(
+    view: RolloutView, moves: Sequence[MoveTarget], now: datetime
+) -> tuple[Pacing | None, list[Decision]]:
+    """The rate of an adaptive rollout after this look; one that was paused goes on learning."""
+    if view.pacing is None:
+        return None, []
+    learnt = learn(view.pacing, moves, {target.cluster_id: target for target in view.in_flight})
+    pacing, changed = judge_pace(learnt, view.strategy.pace, view.pressure, now)
+    return pacing, [] if changed is None else [changed]
 
 
 def after(stages: Sequence[StageView], moves: Sequence[MoveTarget]) -> tuple[StageView, ...]:

@@ -20,6 +20,7 @@ from shared.contract.states import (
     TargetState,
 )
 from shared.contract.strategy import RolloutStrategy
+from shared.planner.pacing import CALM, Pacing, Pressure
 from shared.planner.windows import OPEN, Verdict
 
 
@@ -177,6 +178,10 @@ class RolloutView:
     """Whether a freeze or a closed window holds releases; always open for a rollback."""
     waiting_for: WaitingFor | None = None
     """What the look before this one found."""
+    pacing: Pacing | None = None
+    """Of an adaptive rollout; None for one at a fixed pace."""
+    pressure: Pressure = CALM
+    """What an adaptive pace goes by beside the targets that end."""
     in_flight: tuple[TargetView, ...] = ()
     """Targets in flight that a report, a deadline or a soak's end may move."""
     candidates: tuple[TargetView, ...] = ()

@@ -24,6 +24,7 @@ from shared.planner.decisions import (
     Release,
     Revert,
     RollBack,
+    SetPace,
     Start,
 )
 from shared.services import audit
@@ -83,6 +84,8 @@ async def carry_out(
                 await act.set_state(RolloutState.PAUSED)
             case RollBack():
                 done.rollback = await act.roll_back(decision)
+            case SetPace():
+                pass  # it is kept with the plan's pacing; here it is an event
             case End():
                 await act.end(decision)
         entries.append(_entry(looked, decision))
@@ -216,6 +219,7 @@ _ACTIONS: dict[type, str] = {
     PassStage: "rollout.stage.pass",
     OpenStage: "rollout.stage.open",
     AwaitApproval: "rollout.await_approval",
+    SetPace: "rollout.pace",
     Pause: "rollout.pause",
     RollBack: "rollout.fail",
     End: "rollout.end",
@@ -226,6 +230,8 @@ def _entry(looked: Looked, decision: Decision) -> audit.Entry:
     data: dict[str, Any] = {"extension": looked.extension, "kind": looked.view.kind.value}
     if isinstance(decision, End):
         data["state"] = decision.state.value
+    if isinstance(decision, SetPace):
+        data |= {"fromPerMinute": decision.was, "toPerMinute": decision.per_minute}
     return audit.Entry(
         action=_ACTIONS[type(decision)],
         subject=f"rollout/{looked.view.rollout_id}",

@@ -24,6 +24,11 @@ QUERY_SECONDS = 10.0
 _GAUGES: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "clusters": ("arcbridge_clusters", "Clusters by connection state", ("state",)),
     "rollouts": ("arcbridge_rollouts_open", "Rollouts that are not over, by state", ("state",)),
+    "slowed": (
+        "arcbridge_rollouts_slowed",
+        "Rollouts whose adaptive pace was lowered and not raised again since, by cause",
+        ("reason",),
+    ),
     "drifts": ("arcbridge_drifts_open", "Open drifts by kind", ("kind",)),
     "targets": ("arcbridge_targets_in_flight", "Released targets by state", ("state",)),
     "outbox_rows": ("arcbridge_outbox_rows", "Wake-ups that wait to be sent", ()),

@@ -30,14 +30,16 @@ def buckets(
     strategy: RolloutStrategy,
     *,
     origin: str | None,
+    per_minute: float | None = None,
 ) -> list[Bucket]:
     """Every bucket that a release of this rollout is taken from.
 
-    `origin` is the chart registry of its revision.
+    `origin` is the chart registry of its revision; `per_minute` the rate that an adaptive pace has
+    come to. A bucket keeps its tokens over a change of rate, so changing it releases none.
     A rollback mostly pulls what clusters hold already, and must not queue behind the registry.
     """
     pace = strategy.pace
-    own = Rate(pace.per_minute, pace.burst)
+    own = Rate(per_minute or pace.per_minute, pace.burst)
     found = [
         Bucket(f"ab:pace:{{{tenant}}}:rollout:{rollout_id}", own),
         Bucket(f"ab:pace:{{{tenant}}}:tenant", TENANT),

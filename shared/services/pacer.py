@@ -24,7 +24,7 @@ from shared.pacing.source import Bucket, Grant
 from shared.planner.decisions import Plan, Release
 from shared.planner.grant import granted, wanted
 from shared.planner.plan import plan
-from shared.services import catch_up, pace, wakeups
+from shared.services import adaptive_pace, catch_up, pace, wakeups
 from shared.services.caller import Caller
 from shared.services.carry_out import Done, carry_out
 from shared.services.failpoints import hit
@@ -142,6 +142,7 @@ async def _pass(
         view.kind,
         view.strategy,
         origin=looked.origin,
+        per_minute=planned.pacing.per_minute if planned.pacing else None,
     )
     return _Passed(looked, done, changed, missing, found)
 
@@ -166,7 +167,7 @@ async def _note(
         paced = before is not None and before.reason is ReasonCode.PACED
         waiting = WaitingFor(
             reason=ReasonCode.PACED,
-            message=f"{missing} targets could be released and wait for the pace",
+            message=f"{missing} targets could be released and wait for the pace{_rate(planned)}",
             since=before.since if paced and before else now,
             until=until,
         )
@@ -178,9 +179,19 @@ async def _note(
         tenant=tenant,
         rollout=looked.view.rollout_id,
         waiting_for=jsonb(waiting.to_wire()) if waiting else None,
+        pacing=jsonb(adaptive_pace.kept(planned.pacing)) if planned.pacing else None,
         plan_after=after,
         now=now,
     )
+
+
+def _rate(planned: Plan) -> str:
+    """What an adaptive pace has come to, and why."""
+    pacing = planned.pacing
+    if pacing is None:
+        return ""
+    why = f" ({pacing.reason.value}: {pacing.message})" if pacing.reason else ""
+    return f" of {pacing.per_minute:g} a minute{why}"
 
 
 async def _afterwards(cp: HotPath, tenant: str, passed: _Passed) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from shared.contract.extension import ExtensionManifest
 from shared.contract.rollout import LeftOut, PlannedStage, PlannedTarget, RolloutPlan
 from shared.contract.states import RolloutState
-from shared.contract.strategy import RolloutStrategy
+from shared.contract.strategy import PaceMode, RolloutStrategy
 from shared.domain.changes import changes
 from shared.domain.goals import Goal, Goals, goals
 from shared.planner.limits import declared
@@ -82,11 +82,14 @@ def _stages(
             PlannedTarget(cluster=goal.cluster, from_revision=goal.previous, changes=diffs[key])
         )
     planned: list[PlannedStage] = []
-    start = 0.0
+    start = end_at_floor = 0.0
+    adaptive = strategy.pace.mode is PaceMode.ADAPTIVE
     for number, stage in enumerate(strategy.stages):
         targets = members[number]
         limit = declared(strategy, number, len(targets))
-        end = start + _seconds(strategy, number, len(targets), limit.concurrent, apply_seconds)
+        shape = (strategy, number, len(targets), limit.concurrent, apply_seconds)
+        end = start + _seconds(*shape, strategy.pace.per_minute)
+        end_at_floor += _seconds(*shape, strategy.pace.floor)
         planned.append(
             PlannedStage(
                 name=stage.name,
@@ -95,6 +98,7 @@ def _stages(
                 targets=tuple(targets),
                 starts_after_seconds=start,
                 ends_after_seconds=end,
+                ends_after_seconds_at_floor=end_at_floor if adaptive else None,
             )
         )
         start = end
@@ -102,14 +106,19 @@ def _stages(
 
 
 def _seconds(
-    strategy: RolloutStrategy, number: int, targets: int, concurrent: int, apply_seconds: float
+    strategy: RolloutStrategy,
+    number: int,
+    targets: int,
+    concurrent: int,
+    apply_seconds: float,
+    per_minute: float,
 ) -> float:
     """As long as the slower of concurrency and pace takes, and one target's time after that."""
     if not targets:
         return 0.0
     each = apply_seconds + strategy.stages[number].soak.total_seconds()
     rounds = math.ceil(targets / concurrent) * each
-    paced = max(0, targets - strategy.pace.burst) * 60.0 / strategy.pace.per_minute + each
+    paced = max(0, targets - strategy.pace.burst) * 60.0 / per_minute + each
     return max(rounds, paced)
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from shared.contract.extension import Source
 from shared.contract.reasons import ReasonCode
 from shared.contract.rollout import WaitingFor
 from shared.contract.states import (
@@ -19,6 +20,7 @@ from shared.contract.states import (
 )
 from shared.contract.strategy import RolloutStrategy
 from shared.planner.limits import limits
+from shared.planner.pacing import CALM
 from shared.planner.view import (
     Found,
     GivenUp,
@@ -30,7 +32,7 @@ from shared.planner.view import (
     TargetView,
 )
 from shared.planner.windows import OPEN, judge_windows
-from shared.services import freezes
+from shared.services import adaptive_pace, freezes
 from shared.store.queries import load
 from shared.store.transaction import Row, Transaction
 
@@ -53,6 +55,7 @@ class Looked:
     revision: int | None
     rollback_of: UUID | None
     origin: str | None
+    """Where the revision's artifact comes from; read only where the pace counts by it."""
     traceparent: str | None
 
 
@@ -86,6 +89,12 @@ async def look(
     gate = await dependency_gate(tx, tenant, row)
     reader = _Targets(tx, tenant, rollout_id, row["extension"], kind, strategy, stages, now, gate)
     waiting = row["waiting_for"]
+    pacing = adaptive_pace.restored(strategy.pace, row["pacing"], now)
+    pressure = CALM
+    if pacing is not None:
+        pressure = await adaptive_pace.pressure(
+            tx, tenant, rollout_id, pacing, row["plan_after"], now
+        )
     view = RolloutView(
         rollout_id=rollout_id,
         kind=kind,
@@ -97,6 +106,8 @@ async def look(
         behind=behind,
         freeze=freeze,
         waiting_for=WaitingFor.model_validate(waiting) if waiting else None,
+        pacing=pacing,
+        pressure=pressure,
         in_flight=(in_flight := await reader.in_flight()),
         candidates=await reader.candidates(len(in_flight)),
         lacking=await reader.lacking(),
@@ -109,7 +120,7 @@ async def look(
         row["extension"],
         row["revision"],
         row["rollback_of"],
-        row["origin"],
+        Source.model_validate(row["source"]).origin if row["source"] else None,
         row["traceparent"],
     )
 

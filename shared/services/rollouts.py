@@ -14,7 +14,7 @@ from shared.contract.states import RolloutKind, RolloutState, TargetState
 from shared.contract.strategy import RolloutStrategy
 from shared.domain.errors import ArcBridgeError
 from shared.planner.limits import declared
-from shared.services import audit, cursors, nudge
+from shared.services import adaptive_pace, audit, cursors, nudge
 from shared.services.caller import Caller
 from shared.services.failpoints import hit
 from shared.services.hot_path import HotPath
@@ -275,6 +275,7 @@ def _rollout(row: Row, stages: Sequence[Row]) -> Rollout:
         strategy=strategy,
         stages=tuple(_progress(stage, strategy) for stage in stages),
         waiting_for=WaitingFor.model_validate(row["waiting_for"]) if row["waiting_for"] else None,
+        pace=adaptive_pace.shown(row["pacing"]),
         freeze_override_until=row["freeze_override_until"],
         traceparent=row["traceparent"],
         etag=str(row["version"]),

@@ -94,6 +94,8 @@ def _show_plan(session: Session, plan: RolloutPlan) -> None:
     table = new_table(["stage", "cluster", "from", "changes", "at once", "about"])
     for stage in plan.stages:
         about = f"{stage.starts_after_seconds:.0f}..{stage.ends_after_seconds:.0f} s"
+        if stage.ends_after_seconds_at_floor is not None:
+            about += f" ({stage.ends_after_seconds_at_floor:.0f} s at the lowest pace)"
         for target in stage.targets:
             changes = ", ".join(target.changes) or "-"
             table.add_row(

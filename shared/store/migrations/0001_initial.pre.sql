@@ -180,6 +180,7 @@ create table rollouts (
     retry_of       uuid,
     freeze_override_until timestamptz,                   -- no freeze or window holds it before this
     waiting_for    jsonb,
+    pacing         jsonb,                                -- what adaptive pacing has seen, and its rate
     traceparent    text,
     planned_at     timestamptz,                          -- when a pacer last looked
     plan_after     timestamptz default now(),            -- no need to look before this; null: until asked

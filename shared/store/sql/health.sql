@@ -70,6 +70,10 @@ union all
 select 'rollouts', state, count(*) from rollouts
 where state in ('Pending', 'Running', 'Paused', 'AwaitingApproval', 'RollingBack') group by state
 union all
+select 'slowed', pacing ->> 'reason', count(*) from rollouts
+where state in ('Pending', 'Running', 'Paused', 'AwaitingApproval') and pacing ->> 'reason' like 'SlowedBy%%'
+group by 2
+union all
 select 'drifts', kind, count(*) from drifts where resolved_at is null group by kind
 union all
 select 'targets', state, count(*) from rollout_targets

@@ -12,9 +12,10 @@ limit %(limit)s
 -- name: lock_rollout
 -- Take the rollout's row, waiting for whoever has it.
 select r.rollout_id, r.extension, r.kind, r.state, r.revision, r.strategy, r.created_at, r.created_by,
-       r.waiting_for, r.traceparent, r.rollback_of, r.freeze_override_until,
+       r.waiting_for, r.pacing, r.plan_after, r.traceparent, r.rollback_of, r.freeze_override_until,
        coalesce(v.state = 'Quarantined', false) as quarantined,
-       v.spec #>> '{source,helm,repo}' as origin, coalesce(v.depends_on, '{}') as depends_on,
+       case when r.strategy #> '{pace,perSource}' is not null then v.spec -> 'source' end as source,
+       coalesce(v.depends_on, '{}') as depends_on,
        exists (select from revisions d
                where d.tenant_id = r.tenant_id and d.depends_on @> array[r.extension]) as is_needed
 from rollouts r
@@ -26,9 +27,10 @@ for no key update of r
 -- name: try_lock_rollout
 -- Take the rollout's row, or nothing while another pacer has it.
 select r.rollout_id, r.extension, r.kind, r.state, r.revision, r.strategy, r.created_at, r.created_by,
-       r.waiting_for, r.traceparent, r.rollback_of, r.freeze_override_until,
+       r.waiting_for, r.pacing, r.plan_after, r.traceparent, r.rollback_of, r.freeze_override_until,
        coalesce(v.state = 'Quarantined', false) as quarantined,
-       v.spec #>> '{source,helm,repo}' as origin, coalesce(v.depends_on, '{}') as depends_on,
+       case when r.strategy #> '{pace,perSource}' is not null then v.spec -> 'source' end as source,
+       coalesce(v.depends_on, '{}') as depends_on,
        exists (select from revisions d
                where d.tenant_id = r.tenant_id and d.depends_on @> array[r.extension]) as is_needed
 from rollouts r
@@ -100,6 +102,26 @@ where v.tenant_id = %(tenant)s and v.rollout_id = %(rollout)s
            and (v.silent_since is null or v.silent_since + %(offline_after)s <= %(now)s)))
 order by v.position
 limit %(limit)s
+
+-- name: pressure
+-- What adaptive pacing goes by beside the targets that end: of those in flight how many were seen,
+-- how many cannot get their artifact, and the ages of those that take longer than `overdue_after`; and
+-- since when the tenant's oldest wake-up waits to be sent. A sample of them is enough.
+select count(*) as in_flight,
+       count(*) filter (where t.report_counts and t.report_reason = 'ArtifactFailed') as without_artifact,
+       coalesce((array_agg(extract(epoch from %(now)s - t.released_at)::float8
+                           order by t.released_at)
+                 filter (where t.released_at + %(overdue_after)s::interval <= %(now)s))[1:50],
+                '{}') as overdue,
+       (select o.created_at from outbox o where o.tenant_id = %(tenant)s
+        order by o.outbox_id limit 1) as oldest_wakeup
+from (
+    select v.released_at, v.report_counts, v.report_reason
+    from target_views v
+    where v.tenant_id = %(tenant)s and v.rollout_id = %(rollout)s
+      and v.state in ('Released','Applying')
+    limit 500
+) t
 
 -- name: candidates
 -- The next targets to release in each open stage. `anyone` takes clusters that cannot act, too;
@@ -388,6 +410,7 @@ where tenant_id = %(tenant)s and rollout_id = %(rollout)s and state <> %(state)s
 -- What this look found: what is waited for, and when to look again.
 update rollouts
 set waiting_for = %(waiting_for)s,
+    pacing = coalesce(%(pacing)s, pacing),
     planned_at = %(now)s,
     plan_after = %(plan_after)s
 where tenant_id = %(tenant)s and rollout_id = %(rollout)s

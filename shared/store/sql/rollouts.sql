@@ -51,7 +51,7 @@ on conflict (tenant_id, digest) do nothing
 -- name: one_rollout
 -- One rollout as operators see it.
 select rollout_id, extension, kind, state, version, revision, strategy, reason, created_by, created_at,
-       finished_at, superseded_by, rollback_of, rolled_back_by, retry_of, waiting_for, freeze_override_until,
+       finished_at, superseded_by, rollback_of, rolled_back_by, retry_of, waiting_for, pacing, freeze_override_until,
        traceparent
 from rollouts
 where tenant_id = %(tenant)s and rollout_id = %(rollout)s
@@ -66,7 +66,7 @@ for no key update
 -- name: list_rollouts
 -- A page of rollouts, newest first.
 select rollout_id, extension, kind, state, version, revision, strategy, reason, created_by, created_at,
-       finished_at, superseded_by, rollback_of, rolled_back_by, retry_of, waiting_for, freeze_override_until,
+       finished_at, superseded_by, rollback_of, rolled_back_by, retry_of, waiting_for, pacing, freeze_override_until,
        traceparent
 from rollouts
 where tenant_id = %(tenant)s

@@ -17,7 +17,7 @@ from arcbridge.cli.output import ago, plain, printable
 from arcbridge.cli.session import Session
 from arcbridge.cli.watch import follow, in_words
 from shared.contract.reasons import ReasonCode
-from shared.contract.rollout import Rollout, StageProgress, WaitingFor
+from shared.contract.rollout import Rollout, RolloutPace, StageProgress, WaitingFor
 from shared.contract.states import RolloutKind, RolloutState
 from shared.contract.strategy import RolloutStrategy
 
@@ -106,6 +106,16 @@ def test_an_end_without_success_has_a_status_of_its_own(
 def test_names_cannot_steer_the_terminal() -> None:
     assert printable("a\x1b[31mb\r\n") == "a\\x1b[31mb\\r\\n"
     assert "\x1b" not in in_words(rollout(RolloutState.RUNNING, 0, "\x1b[2J"))
+
+
+def test_a_lowered_pace_is_told_with_its_cause_and_a_full_one_is_not() -> None:
+    pace = RolloutPace(per_minute=30, since=NOW, message="from 60 to 30 a minute: 1 of 3 failed")
+    lowered = rollout(RolloutState.RUNNING, 1, "3 in flight", pace=pace)
+    assert in_words(lowered).endswith("3 in flight [pace from 60 to 30 a minute: 1 of 3 failed]")
+    full = rollout(
+        RolloutState.RUNNING, 1, "3 in flight", pace=RolloutPace(per_minute=60, since=NOW)
+    )
+    assert in_words(full).endswith("3 in flight")
 
 
 def test_cells_are_short() -> None:

@@ -110,6 +110,8 @@ def test_values_need_a_helm_source() -> None:
         {"stages": [{"name": "a"}, {"name": "a"}]},
         {"stages": [{"name": "a", "maxConcurrent": 0}]},
         {"pace": {"perMinute": 0}},
+        {"pace": {"minPerMinute": 2}},
+        {"pace": {"perMinute": 1, "mode": "adaptive", "minPerMinute": 2}},
         {"onFailure": "shrug"},
         {"progressDeadline": "10mfoo"},
         {"offline": {"then": "wait"}},

@@ -55,6 +55,7 @@ def strategies_with(
             {"perMinute": 6000, "burst": 100},
             {"perMinute": 60, "burst": 2},
             {"perMinute": 6, "burst": 1},
+            {"perMinute": 60, "burst": 2, "mode": "adaptive", "minPerMinute": 4},
         ]
     )
     return st.fixed_dictionaries(
@@ -211,6 +212,10 @@ def _freeze(world: World, scenario: Scenario, cluster: Cluster, number: int) -> 
     world.frozen_until = world.now + timedelta(minutes=(0, 1, 5, 10, 30, 60)[number])
 
 
+def _lag(world: World, scenario: Scenario, cluster: Cluster, number: int) -> None:
+    world.lag_seconds = (0.0, 0.0, 5.0, 16.0, 60.0, 3600.0)[number]
+
+
 _STEPS: dict[str, Callable[[World, Scenario, Cluster, int], None]] = {
     "act": _act,
     "deliver": _deliver,
@@ -235,4 +240,5 @@ _STEPS: dict[str, Callable[[World, Scenario, Cluster, int], None]] = {
     "sick": _sick,
     "recover": _recover,
     "freeze": _freeze,
+    "lag": _lag,
 }

@@ -18,7 +18,7 @@ from shared.contract.reasons import ReasonCode
 from shared.contract.rollout import WaitingFor
 from shared.contract.states import ExtensionPhase, RolloutKind, RolloutState, TargetState
 from shared.contract.status import StatusEvent
-from shared.contract.strategy import Approval, OnFailure, RolloutStrategy
+from shared.contract.strategy import Approval, OnFailure, PaceMode, RolloutStrategy
 from shared.domain import observation
 from shared.domain.observation import Desired, Observed
 from shared.domain.stages import Member, arrange
@@ -40,8 +40,10 @@ from shared.planner.decisions import (
     Release,
     Revert,
     RollBack,
+    SetPace,
     Start,
 )
+from shared.planner.pacing import Pacing, Pressure, begin
 from shared.planner.view import GivenUp, Reach, Report, RolloutView, StageView, TargetView
 from shared.planner.windows import OPEN, Verdict, Window, Windows, judge_windows
 
@@ -150,6 +152,7 @@ class Rollout:
     state: RolloutState = RolloutState.PENDING
     rollback_of: UUID | None = None
     waiting_for: WaitingFor | None = None
+    pacing: Pacing | None = None
     look_again_at: datetime | None = None
     reverted: set[UUID] = field(default_factory=set)
 
@@ -175,6 +178,7 @@ class World:
         self.quarantined: set[int] = set()
         self.newest = 0
         self.frozen_until = EPOCH
+        self.lag_seconds = 0.0
         self.tokens = MemoryTokens(lambda: (self.now - EPOCH).total_seconds())
         self.breaches: dict[int, list[str]] = defaultdict(list)
         self.releases: dict[UUID, list[datetime]] = defaultdict(list)
@@ -285,6 +289,9 @@ class World:
             {g[0]: (g[2], g[4]) for g in goals},
             stages,
             rollback_of=rollback_of,
+            pacing=begin(strategy.pace, self.now)
+            if strategy.pace.mode is PaceMode.ADAPTIVE
+            else None,
         )
         self.rollouts[rollout_id] = rollout
         self.tokens.fill_now(self._bucket(rollout))
@@ -323,6 +330,8 @@ class World:
             decisions = grant.granted(planned.decisions, tokens or 0)
             self._carry_out(rollout, decisions)
             rollout.waiting_for, rollout.look_again_at = planned.waiting_for, planned.look_again_at
+            rollout.pacing = planned.pacing or rollout.pacing
+            self._check_rate(rollout)
             missing = grant.wanted(planned.decisions) - grant.wanted(decisions)
             if missing and tokens is not None and not tokens:
                 paced = WaitingFor(reason=ReasonCode.PACED, message=f"{missing} wait for the pace")
@@ -387,6 +396,8 @@ class World:
             behind=behind[0] if behind else None,
             freeze=OPEN if back else self.freeze(),
             waiting_for=rollout.waiting_for,
+            pacing=rollout.pacing,
+            pressure=Pressure(lag_seconds=self.lag_seconds),
             in_flight=tuple(
                 t
                 for t in seen
@@ -465,6 +476,8 @@ class World:
                 case Release():
                     for cluster_id in decision.clusters:
                         self._release(rollout, cluster_id)
+                case SetPace():
+                    self._expect(13, decision.was != decision.per_minute, "a change of nothing")
                 case Pause():
                     rollout.state = RolloutState.PAUSED
                 case RollBack():
@@ -595,6 +608,11 @@ class World:
         waiting = rollout.waiting_for
         self._expect(11, quiet or bool(waiting and waiting.message), f"{rollout.state} is mute")
 
+    def _check_rate(self, rollout: Rollout) -> None:
+        if rollout.pacing is not None:
+            pace, rate = rollout.strategy.pace, rollout.pacing.per_minute
+            self._expect(13, pace.floor <= rate <= pace.per_minute, f"{rate} a minute")
+
     def check_pace(self) -> None:
         """Invariant 9, over every window that begins and ends with a release."""
         for rollout_id, times in self.releases.items():
@@ -632,12 +650,13 @@ class World:
 
     def _bucket(self, rollout: Rollout) -> Bucket:
         pace = rollout.strategy.pace
-        return Bucket(f"rollout:{rollout.id}", Rate(pace.per_minute, pace.burst))
+        rate = rollout.pacing.per_minute if rollout.pacing else pace.per_minute
+        return Bucket(f"rollout:{rollout.id}", Rate(rate, pace.burst))
 
     def settle(self, hours: int = 5) -> None:
         """Nothing is in the way any more: everything is delivered, approved, resumed, reachable."""
         end = self.now + timedelta(hours=hours)
-        self.frozen_until = EPOCH
+        self.frozen_until, self.lag_seconds = EPOCH, 0.0
         for cluster in self.clusters.values():
             cluster.connected, cluster.silent_since, cluster.not_now_until = True, None, None
         while self.now < end:
