@@ -5,7 +5,17 @@ from __future__ import annotations
 import typer
 
 from arcbridge.cli.command import remember
-from arcbridge.cli.commands import cluster, declare, drift, events, extension, freeze, health, login
+from arcbridge.cli.commands import (
+    admin,
+    cluster,
+    declare,
+    drift,
+    events,
+    extension,
+    freeze,
+    health,
+    login,
+)
 from arcbridge.cli.commands import rollout as rollouts
 from arcbridge.cli.commands import token as tokens
 
@@ -28,6 +38,7 @@ app.add_typer(freeze.app, name="freeze")
 app.add_typer(drift.app, name="drift")
 events.register(app)
 health.register(app)
+app.add_typer(admin.app, name="admin")
 
 
 def run() -> None:

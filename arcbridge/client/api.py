@@ -16,6 +16,13 @@ from uuid import UUID
 import httpx
 
 from arcbridge.client.transport import Limits, Timing, Transport
+from shared.contract.archive import (
+    ArchivePage,
+    ImportBatch,
+    ImportedBatch,
+    ImportEnd,
+    ImportRequest,
+)
 from shared.contract.base import WireModel
 from shared.contract.cluster import (
     Cluster,
@@ -45,6 +52,7 @@ from shared.contract.rollout import (
     RolloutPlan,
     RolloutTarget,
 )
+from shared.contract.tenant import Tenant
 
 M = TypeVar("M", bound=WireModel)
 
@@ -303,6 +311,52 @@ class Events(_Group):
         return self._get(EventVerification, "events", verify=True)
 
 
+class Tenants(_Group):
+    """Tenants, for those who run the platform."""
+
+    def list(self) -> Iterator[Tenant]:
+        """All of them, by name."""
+        return self._pages(Tenant, "tenants")
+
+    def get(self, name: str) -> Tenant:
+        """One tenant."""
+        return self._get(Tenant, "tenants", name)
+
+    def suspend(self, name: str, *, reason: str | None = None) -> Tenant:
+        """Refuse its people and agents; its clusters run on."""
+        return self._post(Tenant, "tenants", name, "suspend", body=ActionRequest(reason=reason))
+
+    def resume(self, name: str, *, reason: str | None = None) -> Tenant:
+        """Let them in again."""
+        return self._post(Tenant, "tenants", name, "resume", body=ActionRequest(reason=reason))
+
+    def delete(self, name: str) -> None:
+        """Remove a suspended tenant's data for good; its audit trail stays."""
+        self._delete("tenants", name)
+
+    def export(self, name: str) -> Iterator[ArchivePage]:
+        """A suspended tenant, a bounded stretch at a time."""
+        cursor: str | None = None
+        while True:
+            page = self._get(ArchivePage, "tenants", name, "export", cursor=cursor)
+            yield page
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def begin_import(self, name: str, request: ImportRequest) -> Tenant:
+        """Begin to fill an empty tenant from a file, or go on with it."""
+        return self._post(Tenant, "tenants", name, "import", body=request)
+
+    def import_records(self, name: str, batch: ImportBatch) -> ImportedBatch:
+        """Put records in; those that are in change nothing."""
+        return self._post(ImportedBatch, "tenants", name, "import", "records", body=batch)
+
+    def finish_import(self, name: str, end: ImportEnd) -> Tenant:
+        """Check that all of the file is in."""
+        return self._post(Tenant, "tenants", name, "import", "finish", body=end)
+
+
 class Client:
     """The operators' API of one ArcBridge server; a context manager."""
 
@@ -324,6 +378,7 @@ class Client:
         self.freezes = Freezes(self._transport)
         self.drift = Drifts(self._transport)
         self.events = Events(self._transport)
+        self.tenants = Tenants(self._transport)
 
     def health_summary(self) -> HealthSummary:
         """Open incidents, worst first, and counts by state."""

@@ -1,7 +1,8 @@
 """What the roles of a tenant include.
 
 Reader < responder, reader < operator, both < admin. A platform admin manages tenants and is, by
-that alone, nobody inside of one: so a stolen platform token reads no tenant's data.
+that alone, nobody inside of one: it reads a tenant's data only by suspending and exporting it,
+which the tenant's people notice and which stands in their audit trail.
 """
 
 from __future__ import annotations

@@ -93,6 +93,24 @@ def entry_hash(row: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical_json(content)).hexdigest()
 
 
+HASHED = (
+    "sequence", "at", "actor", "address", "action", "subject", "reason", "message", "data",
+    "trace_id", "previous_hash", "hash",
+)  # fmt: skip
+"""The fields of a stored entry that its hash covers, beside the tenant; and the hash."""
+
+
+def flaw(row: Mapping[str, Any], before: int, last_hash: str) -> str | None:
+    """What is wrong with the next entry of a chain that came to `before`; None for nothing."""
+    if row["sequence"] != before + 1:
+        return f"entry {before + 1} is missing"
+    if row["previous_hash"] != last_hash:
+        return f"entry {row['sequence']} does not follow the one before it"
+    if entry_hash(row) != row["hash"]:
+        return f"entry {row['sequence']} was changed"
+    return None
+
+
 def _common(caller: Caller, at: datetime) -> dict[str, Any]:
     """What all entries of one call share."""
     trace = caller.traceparent.split("-")[1] if caller.traceparent else None

@@ -5,8 +5,7 @@ from __future__ import annotations
 from shared.contract.base import WireModel
 from shared.contract.events import Event, EventVerification
 from shared.contract.page import Page
-from shared.services import cursors
-from shared.services.audit import entry_hash
+from shared.services import audit, cursors
 from shared.services.caller import Caller
 from shared.services.control_plane import ControlPlane
 from shared.store.queries import load
@@ -63,7 +62,7 @@ async def _follow(tx: Transaction, tenant: str, head: Row) -> EventVerification:
     sequence, last_hash = 0, ""
     while rows := await tx.all(_Q.follow, tenant=tenant, after=sequence, limit=CHECKED_AT_ONCE):
         for row in rows:
-            flaw = _flaw({**row, "tenant": tenant}, sequence, last_hash)
+            flaw = audit.flaw({**row, "tenant": tenant}, sequence, last_hash)
             if flaw is not None:
                 return EventVerification(
                     intact=False, checked=sequence, first_broken_sequence=sequence + 1, detail=flaw
@@ -80,17 +79,6 @@ async def _follow(tx: Transaction, tenant: str, head: Row) -> EventVerification:
     return EventVerification(
         intact=True, checked=sequence, detail=f"{sequence} entries, each as it was written"
     )
-
-
-def _flaw(row: Row, before: int, last_hash: str) -> str | None:
-    """What is wrong with the next entry of the chain."""
-    if row["sequence"] != before + 1:
-        return f"entry {before + 1} is missing"
-    if row["previous_hash"] != last_hash:
-        return f"entry {row['sequence']} does not follow the one before it"
-    if entry_hash(row) != row["hash"]:
-        return f"entry {row['sequence']} was changed"
-    return None
 
 
 def as_event(row: Row) -> Event:

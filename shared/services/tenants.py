@@ -22,6 +22,7 @@ from shared.domain.errors import ArcBridgeError
 from shared.services import audit, cursors
 from shared.services.caller import Caller
 from shared.services.control_plane import ControlPlane
+from shared.services.hot_path import HotPath
 from shared.store.json import jsonb
 from shared.store.queries import load
 from shared.store.transaction import Row, Transaction
@@ -76,7 +77,7 @@ async def list_tenants(
     )
 
 
-async def get(cp: ControlPlane, caller: Caller, name: str) -> Tenant:
+async def get(cp: HotPath, caller: Caller, name: str) -> Tenant:
     """One tenant. Raises NotFound."""
     del caller
     async with cp.db.platform() as tx:
@@ -102,9 +103,14 @@ async def change_state(
     audit trail.
     """
     async with cp.db.platform() as tx:
-        found = await tx.value(_Q.lock, tenant=name)
-        if found is None:
+        row = await tx.one(_Q.lock, tenant=name)
+        if row is None:
             raise _unknown(name)
+        found = row["state"]
+        if row["importing"] is not None and state is not TenantState.DELETED:
+            raise ArcBridgeError(
+                ErrorCode.CONFLICT, f"{name} is being imported: finish that, or delete it"
+            )
         if found != state:
             if TenantState(found) not in _MAY_BECOME[state]:
                 raise ArcBridgeError(

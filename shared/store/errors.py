@@ -57,6 +57,21 @@ def translate(error: psycopg.Error) -> ArcBridgeError | None:
             return None
 
 
+@contextmanager
+def rows_from_outside() -> Iterator[None]:
+    """Raise InvalidRequest for rows that break a constraint, where they come from a file.
+
+    Anywhere else such a row is a defect of ours, and passes through.
+    """
+    try:
+        yield
+    except psycopg.IntegrityError as error:
+        constraint = error.diag.constraint_name or error.diag.column_name or "a constraint"
+        raise ArcBridgeError(
+            ErrorCode.INVALID_REQUEST, f"a record breaks {constraint} of {error.diag.table_name}"
+        ) from error
+
+
 def timed_out() -> ArcBridgeError:
     """The error for a transaction that reached its deadline on our side."""
     return _unavailable("the database did not answer in time", RETRY_DOWN_SECONDS)

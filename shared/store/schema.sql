@@ -9,7 +9,8 @@ create table tenants (
     state       text not null default 'Active' check (state in ('Active', 'Suspended', 'Deleted')),
     quotas      jsonb not null default '{}',            -- Quotas; absent ones are the defaults
     created_at  timestamptz not null default now(),
-    purged_at   timestamptz                             -- Deleted, and nothing left but the trail
+    purged_at   timestamptz,                            -- Deleted, and nothing left but the trail
+    importing   text                                    -- SHA-256 of the file that fills it just now
 );
 
 create table bootstrap_tokens (

@@ -2,11 +2,13 @@
 -- Counters of stages are moved by the very statements that move the targets.
 
 -- name: due_rollouts
--- Rollouts that something may happen to by now, over all tenants; the longest due first.
-select tenant_id, rollout_id
-from rollouts
-where state in ('Pending','Running','Paused','AwaitingApproval') and plan_after <= %(now)s
-order by plan_after
+-- Rollouts that something may happen to by now, over all tenants that are active; the longest due
+-- first. Those of a suspended tenant rest: its agents cannot report, and none of that is a failure.
+select r.tenant_id, r.rollout_id
+from rollouts r
+where r.state in ('Pending','Running','Paused','AwaitingApproval') and r.plan_after <= %(now)s
+  and exists (select from tenants t where t.tenant_id = r.tenant_id and t.state = 'Active')
+order by r.plan_after
 limit %(limit)s
 
 -- name: lock_rollout

@@ -23,6 +23,7 @@ select w.tenant_id, w.extension
 from reconsiderations w
 join clusters c on c.tenant_id = w.tenant_id and c.cluster_id = w.cluster_id
 where c.state = 'Connected' and coalesce(c.not_now_until <= %(now)s, true)
+  and exists (select from tenants t where t.tenant_id = w.tenant_id and t.state = 'Active')
   and not exists (select from rollouts r
                   where r.tenant_id = w.tenant_id and r.extension = w.extension
                     and r.state in ('Pending','Running','Paused','AwaitingApproval'))

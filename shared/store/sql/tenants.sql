@@ -28,11 +28,11 @@ limit %(limit)s;
 
 -- name: lock
 -- Take a tenant's row before it is changed.
-select state from tenants where tenant_id = %(tenant)s for update;
+select state, importing from tenants where tenant_id = %(tenant)s for update;
 
 -- name: change_state
--- Suspend, resume or delete.
-update tenants set state = %(state)s where tenant_id = %(tenant)s;
+-- Suspend, resume or delete, which ends an import.
+update tenants set state = %(state)s, importing = null where tenant_id = %(tenant)s;
 
 -- name: change_quotas
 -- What the tenant may have from now on.

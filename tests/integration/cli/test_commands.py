@@ -6,6 +6,7 @@ import json
 import re
 import stat
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -304,3 +305,56 @@ def test_a_freeze_is_set_listed_and_deleted(cli: Cli) -> None:
     assert cli("freeze", "set", "x", "--weekly", "mondays").exit_code == Exit.USAGE
     assert cli("freeze", "set", "x", "--weekly", "mon/9-17").exit_code == Exit.USAGE
     assert cli("freeze", "set", "x", person="reader@demo").exit_code == Exit.DENIED
+
+
+def test_a_tenant_is_exported_deleted_and_imported_and_its_cluster_is_known_again(
+    cli: Cli, running: RunningControlPlane, http: httpx.Client, tmp_path: Path
+) -> None:
+    member = join(http, running.bearer("admin@other"), "eu-9")
+    file = tmp_path / "other.jsonl"
+    platform = {"person": "platform@demo"}
+    assert cli("admin", "export", "other", str(file), person="admin@other").exit_code == Exit.DENIED
+    assert cli("admin", "export", "other", str(file), **platform).exit_code == Exit.CONFLICT
+    ok(cli("admin", "export", "other", str(file), "--suspend", **platform))
+    tenants = {
+        each["name"]: each for each in data(cli("admin", "tenants", "-o", "json", **platform))
+    }
+    assert tenants["other"]["state"] == "Active"
+    assert "is whole" in ok(cli("admin", "import", str(file), "--check", **platform)).stderr
+    assert cli("admin", "import", str(file), **platform).exit_code == Exit.CONFLICT
+
+    ok(cli("admin", "suspend", "other", **platform))
+    ok(cli("admin", "delete", "other", **platform))
+    assert http.get("/api/v1/desired", headers=member.bearer()).status_code == 403
+    key = {"x-functions-key": running.master_key}
+    http.post("/admin/functions/retention", headers=key, json={}).raise_for_status()
+
+    def is_empty_by_now() -> bool:
+        result = cli("admin", "import", str(file), "--resume", **platform)
+        assert result.exit_code in (Exit.OK, Exit.CONFLICT), result.output
+        return result.exit_code == Exit.OK
+
+    eventually(is_empty_by_now)
+    assert http.get("/api/v1/desired", headers=member.bearer()).status_code == 200
+    assert data(cli("events", "--verify", "-o", "json", person="admin@other"))["intact"]
+
+    file.write_bytes(file.read_bytes()[:-100])
+    damaged = cli("admin", "import", str(file), **platform)
+    assert damaged.exit_code == Exit.USAGE
+    assert "damaged" in damaged.stderr
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 30.0) -> None:
+    ends = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < ends
+        time.sleep(0.1)
+
+
+def test_who_runs_the_platform_can_bring_their_own_tenant_back(cli: Cli) -> None:
+    platform = {"person": "platform@demo"}
+    ok(cli("admin", "suspend", "demo", **platform))
+    assert cli("cluster", "list").exit_code == Exit.DENIED
+    assert cli("cluster", "list", **platform).exit_code == Exit.DENIED
+    ok(cli("admin", "resume", "demo", **platform))
+    ok(cli("cluster", "list"))
