@@ -11,7 +11,7 @@ export PYTHONPATH := $(CURDIR)
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test lint bench fleet proto lock clean
+.PHONY: help setup demo up attack test lint bench fleet proto lock clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -39,6 +39,9 @@ demo: setup ## watch ArcBridge do its job on five clusters; exit status 0 if eve
 
 up: setup ## start the same stack and leave it running (Ctrl-C ends it)
 	@$(BIN)/python -m dev.up
+
+attack: setup ## play every row of the attack table against a running system (ONLY=word picks rows)
+	@$(BIN)/python -m tests.attacks $(ONLY)
 
 test: setup ## every test that runs on one machine
 	@$(BIN)/python -m dev.check tests

@@ -80,6 +80,9 @@ class WakeListener:
                         await channel.ping()
                         message = await channel.get_message(timeout=ANSWER_SECONDS)
                 self._hear(message, group)
+                # A message that has arrived already is read without waiting: a flood of them would
+                # keep the loop from every stream.
+                await asyncio.sleep(0)
 
     def _hear(self, message: dict[str, Any] | None, group: asyncio.TaskGroup) -> None:
         """Act on one message of the channel."""

@@ -27,6 +27,10 @@ class JoinedCluster:
     thumbprint: str
     private_key: str
     """PEM."""
+    certificate_chain: str
+    ca_bundle: str
+    tenant: str
+    serial: str
 
     def bearer(self) -> dict[str, str]:
         """A fresh assertion: each is good once."""
@@ -72,4 +76,8 @@ def join(http: httpx.Client, admin: dict[str, str], name: str, **labels: str) ->
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         ).decode(),
+        certificate_chain=joined["certificateChain"],
+        ca_bundle=joined["caBundle"],
+        tenant=joined["tenant"],
+        serial=joined["serial"],
     )

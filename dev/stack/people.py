@@ -13,6 +13,7 @@ USERS = {
     "operator": "operator@demo",
     "responder": "responder@demo",
     "admin": "admin@demo",
+    "platform": "platform@demo",
     "otherAdmin": "admin@other",
 }
 """Key in dev.json to the user's name."""

@@ -57,6 +57,7 @@ def relay(settings: StackSettings, environ: Mapping[str, str]) -> Program:
         "ARCBRIDGE_RELAY_HTTP_PORT": "0",
         "ARCBRIDGE_RELAY_READY_FILE": str(ready),
         "ARCBRIDGE_RELAY_HOST_NAMES": "127.0.0.1,localhost",
+        **settings.extra_environ.get("relay", {}),
     }
     return Program("relay", python("relay"), environ, ready)
 
@@ -74,5 +75,6 @@ def agent(settings: StackSettings, cluster: Cluster) -> Program:
         "ARCBRIDGE_AGENT_READY_FILE": str(ready),
         "ARCBRIDGE_HELM": tool("helm"),
         "ARCBRIDGE_KUBECTL": tool("kubectl"),
+        **settings.extra_environ.get("agent", {}),
     }
     return Program(name, python("agent"), environ, ready)

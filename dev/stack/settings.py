@@ -52,6 +52,8 @@ class StackSettings:
     """Of people's tokens: a day, the most that Entra ID can be set to."""
     schedules: Mapping[str, str] = field(default_factory=lambda: SCHEDULES)
     simulated_clusters: tuple[str, ...] = ()
+    extra_environ: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """By kind of program (`relay`, `agent`): variables that it gets beside its own."""
 
     @property
     def control_plane_url(self) -> str:

@@ -16,7 +16,7 @@ from dev.serving import bound_socket
 from dev.stack import programs
 from dev.stack.child import Child, Program
 from dev.stack.clusters import Cluster, contexts, fleet, simulated_names
-from dev.stack.database import prepare
+from dev.stack.database import DATABASE, prepare, with_database
 from dev.stack.people import People
 from dev.stack.settings import (
     HTTP_PORT,
@@ -40,6 +40,8 @@ class Stack:
     people: People
     clusters: Sequence[Cluster]
     children: dict[str, Child]
+    stores: Stores
+    """As their owner: to look behind the application, and to attack it."""
     tell: Tell
     agents: dict[str, Child] = field(default_factory=dict)
     """By cluster name."""
@@ -110,26 +112,33 @@ class Starter:
         others = [self.run(programs.issuer(settings))]
         if settings.simulated_clusters:
             others.append(self.run(programs.simulator(settings)))
-        await together(self.control_plane(), *others)
+        stores: asyncio.Future[Stores] = asyncio.get_running_loop().create_future()
+        await together(self.control_plane(stores), *others)
         return Stack(
             settings=settings,
+            stores=stores.result(),
             people=People.open(settings.state / "issuer", settings.issuer_url),
             clusters=await find_clusters(settings),
             children=self.children,
             tell=self.tell,
         )
 
-    async def control_plane(self) -> None:
-        """PostgreSQL and Redis, the database, then the Functions app and the relay."""
+    async def control_plane(self, stores: asyncio.Future[Stores]) -> None:
+        """PostgreSQL and Redis (whose addresses `stores` gets), then the app and the relay."""
         settings, seed = self.settings, read_seed()
         running = await self.opened.enter_async_context(
             backends(settings.state / "backends", durable=settings.durable, keep=True)
         )
+        create = "postgres" in running.processes
+        owner_url = running.postgres_url
+        if create:
+            owner_url = with_database(owner_url, DATABASE)
+        stores.set_result(Stores(owner_url, running.redis_url))
         await asyncio.to_thread(devca.make, settings.ca_directory)
         application_url = await asyncio.to_thread(
             prepare,
             running.postgres_url,
-            create="postgres" in running.processes,
+            create=create,
             password_path=settings.state / "login.password",
             tenants=list(seed.tenants),
         )

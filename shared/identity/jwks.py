@@ -93,6 +93,7 @@ class KeySets:
         finally:
             cache.tried_at = self._now()
         cache.keys, cache.fetched_at = keys, self._now()
+        _log.info("signing keys fetched", issuer=issuer, keys=len(keys))
 
     async def _load(self, issuer: str) -> dict[str, jwt.PyJWK]:
         """Discovery (OpenID Connect Discovery 1.0, 4), then the key set it names."""

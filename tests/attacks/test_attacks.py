@@ -1,0 +1,37 @@
+"""Every row of the attack table holds: the same functions that `make attack` plays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from dev.state import REPOSITORY
+from tests.attacks.attack import Attack, Outcome
+from tests.attacks.playing import play_all
+from tests.attacks.table import TABLE
+from tests.attacks.target import running_target
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[Attack, Outcome]:
+    """All rows, played at once against one system."""
+    async with running_target(tmp_path_factory.mktemp("attacked"), lambda _: None) as target:
+        found = await play_all(TABLE, target, lambda _: None)
+    return {outcome.attack: outcome for outcome in found}
+
+
+@pytest.mark.parametrize("attack", TABLE, ids=lambda attack: attack.name)
+async def test_it_holds(attack: Attack, outcomes: dict[Attack, Outcome]) -> None:
+    outcome = outcomes[attack]
+    assert outcome.held, f"expected: {attack.expected}; seen: {outcome.seen}"
+
+
+async def test_the_documentation_has_every_row() -> None:
+    text = (REPOSITORY / "docs" / "security.md").read_text()
+    missing = [each.name for each in TABLE if f"| {each.entry_point} | {each.attack} |" not in text]
+    assert not missing
+    assert Path(REPOSITORY / "SECURITY.md").exists()
