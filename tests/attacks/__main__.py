@@ -1,6 +1,7 @@
 """`make attack`: starts a system, plays every row of the table, prints it, writes it down.
 
     python -m tests.attacks [words]
+    python -m tests.attacks --table    the rows as docs/security.md has them
 
 With words only the rows whose name holds one of them are played. Exit status 1 if one does not
 hold.
@@ -84,6 +85,9 @@ async def attack(attacks: list[Attack]) -> list[Outcome]:
 def main() -> int:
     """0 when every row held."""
     tie_to_make()
+    if sys.argv[1:] == ["--table"]:
+        print("\n".join(each.documented for each in TABLE))
+        return 0
     attacks = chosen(sys.argv[1:])
     started = time.monotonic()
     try:

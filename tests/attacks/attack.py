@@ -42,6 +42,12 @@ class Attack:
         """How tests and the JSON file call it."""
         return f"{self.entry_point}: {self.attack}"
 
+    @property
+    def documented(self) -> str:
+        """Its line in docs/security.md."""
+        module = self.play.__module__.rpartition(".")[2]
+        return f"| {self.entry_point} | {self.attack} | {self.expected} | `{module}.py` |"
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -53,8 +59,8 @@ class Outcome:
     seconds: float
 
 
-TABLE: list[Attack] = []
-"""Every row, in the order in which the modules are imported and written."""
+ROWS: list[Attack] = []
+"""What `row` has put together so far; `table` has them in order."""
 
 
 def row(
@@ -63,7 +69,7 @@ def row(
     """Put a function into the table."""
 
     def put(play: Play) -> Play:
-        TABLE.append(Attack(entry_point, attack, expected, play, alone))
+        ROWS.append(Attack(entry_point, attack, expected, play, alone))
         return play
 
     return put

@@ -18,6 +18,9 @@ NASTY = 'x\r\n{"event": "forged"}\x1b[31m\u2028\u0085'
 async def control_characters(target: Target) -> str:
     statuses = {}
     cluster = await target.enrolled("attack-lines")
+    report = {"sessionEpoch": 0, "events": [{"id": NASTY}]}
+    answer = await target.ask("POST", "status", who=None, headers=cluster.bearer(), json=report)
+    statuses["report"] = answer.status_code
     for why, path, body in (
         ("name", "bootstrap-tokens", {"clusterName": NASTY}),
         ("label", "bootstrap-tokens", {"labels": {"a": NASTY}}),
@@ -26,9 +29,6 @@ async def control_characters(target: Target) -> str:
         statuses[why] = (await target.ask("POST", path, json=body)).status_code
     answer = await target.ask("GET", "clusters", params={"text": NASTY})
     statuses["filter"] = answer.status_code
-    report = {"sessionEpoch": 0, "events": [{"id": NASTY}]}
-    answer = await target.ask("POST", "status", who=None, headers=cluster.bearer(), json=report)
-    statuses["report"] = answer.status_code
     # A control character in a header ends in the server's parser; what gets through is text.
     headers = {
         "X-Request-Id": "a b;c",

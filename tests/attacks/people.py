@@ -22,7 +22,7 @@ from tests.attacks.attack import held, row
 from tests.attacks.target import Target
 from tests.routes import request_for
 
-FLOOD = 300
+FLOOD = 150
 MAKES_ITS_OWN = frozenset({"freezes_put"})
 """Create or replace: of a name that another tenant uses too, each tenant has its own."""
 

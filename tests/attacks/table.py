@@ -1,9 +1,42 @@
-"""The whole table: importing the modules fills it, in the order of the documentation."""
+"""The whole table, in the order of the documentation."""
 
 from __future__ import annotations
 
-# isort: off
-# isort: on
-from tests.attacks.attack import TABLE
+from tests.attacks import (
+    addresses,
+    agent_calls,
+    agent_rights,
+    audit_trail,
+    bodies,
+    database,
+    extensions,
+    log_lines,
+    people,
+    redis_hints,
+    register,
+    stream,
+    supply_chain,
+)
+from tests.attacks.attack import ROWS, Attack
 
-__all__ = ["TABLE"]
+MODULES = (
+    register,
+    stream,
+    agent_calls,
+    people,
+    bodies,
+    extensions,
+    addresses,
+    log_lines,
+    database,
+    redis_hints,
+    audit_trail,
+    agent_rights,
+    supply_chain,
+)
+"""In the order in which a request meets what they attack."""
+_PLACES = [module.__name__ for module in MODULES]
+TABLE: tuple[Attack, ...] = tuple(
+    sorted(ROWS, key=lambda attack: _PLACES.index(attack.play.__module__))
+)
+"""Every row."""
