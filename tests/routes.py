@@ -56,6 +56,21 @@ BODIES: Mapping[str, Any] = {
     "status_report": {"sessionEpoch": 0, "events": []},
     "tenants_create": {"name": "acme", "quotas": {"clusters": 5}, "reason": "r"},
     "tenants_patch": {"quotas": {"clusters": 5}},
+    "tenants_import": {
+        "sha256": "0" * 64,
+        "createdAt": "2026-01-01T00:00:00Z",
+        "quotas": {"clusters": 5},
+        "trail": {"sequence": 0, "hash": ""},
+    },
+    "tenants_import_records": {
+        "sha256": "0" * 64,
+        "records": [{"kind": "clusters", "record": {"name": "eu-1"}}],
+    },
+    "tenants_import_finish": {
+        "sha256": "0" * 64,
+        "trail": {"sequence": 0, "hash": ""},
+        "counts": {"clusters": 1},
+    },
 }
 """By Function; where a body is optional and none stands here, `{"reason": "r"}` is sent."""
 PAGE = {"limit": "10"}
@@ -71,6 +86,15 @@ QUERIES: Mapping[str, Mapping[str, str]] = {
     "clusters_delete": {"reason": "r"},
     "extensions_delete": {"reason": "r"},
 }
+
+NOWHERE: Mapping[str, str] = {
+    "name": "no-such-thing",
+    "number": "1",
+    "rollout_id": "00000000-0000-7000-8000-000000000000",
+    "token_id": "00000000-0000-7000-8000-000000000000",
+    "drift_id": "00000000-0000-7000-8000-000000000000",
+}
+"""Each placeholder with what could be a name or an id, and is none."""
 
 
 @dataclass(frozen=True)

@@ -14,16 +14,9 @@ from functions.registry import endpoints
 from tests.attacks.attack import held, row
 from tests.attacks.target import Target
 from tests.joined_cluster import JoinedCluster
-from tests.routes import request_for
+from tests.routes import NOWHERE, request_for
 
 REFUSED = frozenset({400, 413, 415})
-NOWHERE = {
-    "name": "no-such-thing",
-    "number": "1",
-    "rollout_id": "00000000-0000-7000-8000-000000000000",
-    "token_id": "00000000-0000-7000-8000-000000000000",
-    "drift_id": "00000000-0000-7000-8000-000000000000",
-}
 ALIASES = 24
 GROWTH_BYTES = 64 * 1024 * 1024
 ENDLESS_BYTES = 64 * 1024 * 1024

@@ -14,9 +14,8 @@ from functions.access import Who
 from functions.edge.endpoint import Endpoint
 from functions.registry import endpoints
 from tests.attacks.attack import held, row
-from tests.attacks.bodies import NOWHERE
 from tests.attacks.target import Target
-from tests.routes import request_for
+from tests.routes import NOWHERE, request_for
 
 PAYLOADS = (
     "'; drop table clusters; --",
