@@ -76,7 +76,9 @@ def reconcilers(settings: AgentProcessSettings, kube: KubeClient) -> NewReconcil
             work_dir=work_dir,
             state_namespace=settings.namespace,
             kubeconfig=settings.kubeconfig,
+            hosts_allowed=settings.allowed_hosts,
             private_hosts=settings.private_hosts,
+            private_networks=settings.private_networks,
         )
         return Engine(
             kube=kube.acting_as(settings.impersonate),

@@ -12,6 +12,7 @@ import shutil
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Self
 
@@ -52,9 +53,13 @@ class AgentProcessSettings:
     `system:serviceaccount:arcbridge-system:arcbridge-reconciler`; the agent's own when unset."""
     lease_seconds: float = 15.0
     """How long a leader may be silent before another replica takes over."""
+    allowed_hosts: frozenset[str] = frozenset()
+    """Hosts, separated by commas, that charts and overlays may come from; every one when unset."""
     private_hosts: frozenset[str] = frozenset()
-    """Hosts, separated by commas, that overlays may come from although their address is private
-    or loopback; never link-local."""
+    """Hosts, separated by commas, that they may come from although their address is private or
+    loopback; never link-local. `HTTPS_PROXY` counts for these hosts only."""
+    private_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Ranges such as `10.20.0.0/16`, separated by commas, that any host's address may be in."""
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
 
@@ -84,7 +89,9 @@ class AgentProcessSettings:
             lease_seconds=_number(
                 environ, f"{prefix}LEASE_SECONDS", cls.lease_seconds, 1, 300, problems
             ),
+            allowed_hosts=_names(environ.get(f"{prefix}ALLOWED_HOSTS", "")),
             private_hosts=_names(environ.get(f"{prefix}PRIVATE_HOSTS", "")),
+            private_networks=_networks(environ, f"{prefix}PRIVATE_NETWORKS", problems),
             log_level=environ.get(f"{prefix}LOG_LEVEL", cls.log_level).upper(),
         )
         if settings.log_level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
@@ -103,6 +110,16 @@ def _path(environ: Mapping[str, str], name: str) -> Path | None:
 
 def _names(text: str) -> frozenset[str]:
     return frozenset(name.strip().lower() for name in text.split(",") if name.strip())
+
+
+def _networks(
+    environ: Mapping[str, str], variable: str, problems: list[str]
+) -> tuple[IPv4Network | IPv6Network, ...]:
+    try:
+        return tuple(ip_network(name) for name in sorted(_names(environ.get(variable, ""))))
+    except ValueError as error:
+        problems.append(f"{variable}: ranges such as 10.20.0.0/16 ({error})")
+        return ()
 
 
 def _tool(environ: Mapping[str, str], variable: str, name: str, problems: list[str]) -> Path:

@@ -8,7 +8,9 @@ service above all).
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _METADATA = frozenset(
@@ -31,6 +33,12 @@ def refusal(address: str, *, private_allowed: bool) -> str | None:
     if not parsed.is_global and not private_allowed:
         return "a private or loopback address"
     return None
+
+
+def is_within(address: str, networks: Iterable[Network]) -> bool:
+    """Whether the address, or the IPv4 address inside it, is of one of the networks."""
+    parsed = _unwrapped(ipaddress.ip_address(address))
+    return any(parsed in network for network in networks)
 
 
 def _unwrapped(address: _Address) -> _Address:

@@ -1,25 +1,33 @@
-"""Gets chart archives and makes sure that they are what was asked for, before helm opens them."""
+"""Gets chart archives and makes sure that they are what was asked for, before helm opens them.
+
+helm itself never fetches: it would follow a repository's URL and redirects wherever they lead, into
+the cluster's own network too.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import hashlib
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from agent.drivers.archive import ArchiveFacts, ArchiveRefused, inspect_archive
-from agent.drivers.helm import Helm
-from agent.errors import StepFailed, ToolError
+from agent.drivers.artifacts import Registry
+from agent.drivers.chart_index import IndexUnreadable, chart_url
+from agent.drivers.credentials import Credentials
+from agent.drivers.download import Download, Downloader, DownloadFailed
+from agent.drivers.origin import PUBLIC, Access, content_of
+from agent.errors import StepFailed
 from shared.contract.extension import HelmSource
 from shared.contract.reasons import ReasonCode
 
 _KEPT = 32
 """Archives that are kept for the next reconcile."""
 _ARCHIVE_LIMIT = 32 * 1024 * 1024
+_INDEX_LIMIT = 64 * 1024 * 1024
+"""The largest public repositories have indexes of about half of this."""
 
 
 @dataclass(frozen=True)
@@ -33,55 +41,53 @@ class Chart:
 class Charts:
     """A small store of checked archives, by content for inline ones, by origin for others."""
 
-    def __init__(
-        self, helm: Helm, directory: Path, *, hosts_allowed: frozenset[str], seconds: float
-    ) -> None:
-        self._helm = helm
+    def __init__(self, downloader: Downloader, directory: Path) -> None:
+        self._downloader = downloader
+        self._registry = Registry(downloader)
         self._directory = directory
-        self._hosts_allowed = hosts_allowed
-        self._seconds = seconds
 
-    async def obtain(self, source: HelmSource, *, fresh: bool = False) -> Chart:
+    async def obtain(
+        self, source: HelmSource, access: Access = PUBLIC, *, fresh: bool = False
+    ) -> Chart:
         """The chart of a source, from the store unless `fresh`.
 
-        Raises StepFailed(ArtifactFailed): not to be had, not what its digest says, refused.
+        Raises StepFailed: ArtifactFailed for what is not to be had, not what its digest says, or
+        refused, and what `access` raises where credentials are needed.
         """
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         if source.archive is not None:
             content = base64.b64decode(source.archive.content)
             return await self._keep(content, source.archive.digest, source.archive.digest)
-        origin = f"{source.repo}|{source.chart}|{source.version}"
+        origin = f"{source.repo}|{source.chart}|{source.version}|{access.mark}"
         path = self._path(origin)
         if fresh or not path.exists():
-            await self._pull(source, path)
-        content = await asyncio.to_thread(path.read_bytes)
+            content = await self._fetch(source, await access.credentials())
+        else:
+            content = await asyncio.to_thread(path.read_bytes)
         return await self._keep(content, source.digest, origin)
 
-    async def _pull(self, source: HelmSource, target: Path) -> None:
+    async def _fetch(self, source: HelmSource, credentials: Credentials | None) -> bytes:
         repo, chart, version = source.repo or "", source.chart or "", source.version or ""
-        host = urlsplit(repo).hostname or ""
-        if self._hosts_allowed and host not in self._hosts_allowed:
-            raise StepFailed(
-                ReasonCode.ARTIFACT_FAILED,
-                f"charts may not come from {host}: it is not among the hosts this agent allows",
-                final=True,
-            )
-        scratch = Path(tempfile.mkdtemp(prefix="pull-", dir=self._directory))
         try:
-            await self._helm.pull(
-                repo=repo,
-                chart=chart,
-                version=version,
-                into=scratch,
-                deadline_seconds=self._seconds,
+            if repo.startswith("oci://"):
+                return await self._registry.pull_chart(
+                    repo, chart, version, limit=_ARCHIVE_LIMIT, credentials=credentials
+                )
+            index = f"{repo.rstrip('/')}/index.yaml"
+            content = await self._get(index, _INDEX_LIMIT, credentials)
+            url = await asyncio.to_thread(
+                chart_url, content, repo=repo, chart=chart, version=version
             )
-            _only_archive(scratch, f"{chart} {version} from {repo}").replace(target)
-        except ToolError as error:
+            return await self._get(url, _ARCHIVE_LIMIT, credentials)
+        except (DownloadFailed, IndexUnreadable) as error:
+            final = isinstance(error, DownloadFailed) and error.final
             raise StepFailed(
-                ReasonCode.ARTIFACT_FAILED, f"{chart} {version} from {repo}: {error}"
+                ReasonCode.ARTIFACT_FAILED, f"{chart} {version} from {repo}: {error}", final=final
             ) from error
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+
+    async def _get(self, url: str, limit: int, credentials: Credentials | None) -> bytes:
+        answer: Download = await self._downloader.get(url, limit=limit, credentials=credentials)
+        return content_of(answer, url, credentials)
 
     async def _keep(self, content: bytes, wanted: str | None, origin: str) -> Chart:
         path = self._path(origin)
@@ -99,10 +105,7 @@ class Charts:
                 f"the archive's digest is {facts.digest}, not {wanted}: nothing was applied",
                 final=True,
             )
-        if not path.exists():
-            partial = path.with_suffix(".partial")
-            partial.write_bytes(content)
-            partial.replace(path)
+        await asyncio.to_thread(_write, path, content)
         self._forget_oldest(path)
         return Chart(path, facts)
 
@@ -116,8 +119,8 @@ class Charts:
                 path.unlink(missing_ok=True)
 
 
-def _only_archive(directory: Path, wanted: str) -> Path:
-    archives = list(directory.glob("*.tgz"))
-    if len(archives) != 1:
-        raise StepFailed(ReasonCode.ARTIFACT_FAILED, f"{wanted}: there is no archive in the answer")
-    return archives[0]
+def _write(path: Path, content: bytes) -> None:
+    """Whole or not at all, for two that write it at once too."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".partial", delete=False) as partial:
+        partial.write(content)
+    Path(partial.name).replace(path)

@@ -1,8 +1,9 @@
 """Downloads content for extensions: over https only, from vetted addresses, within limits.
 
 A host's name is resolved once, and the connection goes to the address that was vetted: a name that
-points elsewhere a moment later changes nothing. Proxies are not used, because a proxy resolves the
-name again. Redirects are followed to https only, and each is vetted like the first URL.
+points elsewhere a moment later changes nothing. Redirects are followed to https only, and each is
+vetted like the first URL. A proxy would resolve the name again, so only hosts that the platform's
+team has named are asked for through one.
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ import asyncio
 import ipaddress
 import socket
 import ssl
+import urllib.request
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from agent.drivers.addresses import refusal
+from agent.drivers.addresses import Network, is_within, refusal
+from agent.drivers.credentials import Credentials
 from agent.errors import AgentError
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -42,6 +45,8 @@ class Download:
     status: int
     headers: httpx.Headers
     content: bytes
+    told: bool = False
+    """A login was sent with the request."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,9 @@ class DownloadPolicy:
     hosts_allowed: frozenset[str] = frozenset()
     """Empty allows every host."""
     private_hosts: frozenset[str] = frozenset()
-    """Hosts whose address may be private or loopback."""
+    """Hosts whose address may be private or loopback, and that a proxy may be asked for."""
+    private_networks: tuple[Network, ...] = ()
+    """Private ranges that any host's address may be in."""
     seconds: float = 300.0
     """Deadline of one download, redirects included."""
 
@@ -71,15 +78,43 @@ class Downloader:
         self._resolve = resolve
 
     async def get(
-        self, url: str, *, limit: int, headers: Mapping[str, str] | None = None
+        self,
+        url: str,
+        *,
+        limit: int,
+        headers: Mapping[str, str] | None = None,
+        credentials: Credentials | None = None,
     ) -> Download:
         """What is at `url`, at most `limit` bytes of it. Raises DownloadFailed.
 
-        `headers` are not sent on to another host that the answer redirects to.
+        `headers` are not sent on to another host that the answer redirects to; `credentials` are
+        sent to the hosts that they are for and to no other, wherever a redirect leads.
         """
+        return await self._ask_within_time(url, limit, headers, credentials, None)
+
+    async def post(
+        self,
+        url: str,
+        body: bytes,
+        *,
+        limit: int,
+        headers: Mapping[str, str] | None = None,
+        credentials: Credentials | None = None,
+    ) -> Download:
+        """The same for a request with a body; its redirects are not followed."""
+        return await self._ask_within_time(url, limit, headers, credentials, body)
+
+    async def _ask_within_time(
+        self,
+        url: str,
+        limit: int,
+        headers: Mapping[str, str] | None,
+        credentials: Credentials | None,
+        body: bytes | None,
+    ) -> Download:
         try:
             async with asyncio.timeout(self._policy.seconds):
-                return await self._follow(url, limit, dict(headers or {}))
+                return await self._follow(url, limit, dict(headers or {}), credentials, body)
         except TimeoutError as error:
             raise DownloadFailed(
                 f"{_shown(url)}: no end of it in {self._policy.seconds:g} s"
@@ -88,26 +123,50 @@ class Downloader:
             reason = str(error) or type(error).__name__
             raise DownloadFailed(f"{_shown(url)}: {reason}") from error
 
-    async def _follow(self, url: str, limit: int, headers: dict[str, str]) -> Download:
+    async def _follow(
+        self,
+        url: str,
+        limit: int,
+        headers: dict[str, str],
+        credentials: Credentials | None,
+        body: bytes | None,
+    ) -> Download:
         for _ in range(_REDIRECTS_MAX + 1):
-            answer = await self._once(url, limit, headers)
-            if answer.status not in _REDIRECTS:
-                return answer
+            own = {**headers, **self._authorization(url, credentials)}
+            answer = await self._once(url, limit, own, body)
+            if answer.status not in _REDIRECTS or body is not None:
+                return replace(answer, told="Authorization" in own)
             target = urljoin(url, answer.headers.get("location", ""))
             if urlsplit(target).netloc != urlsplit(url).netloc:
                 headers = {}
             url = target
         raise DownloadFailed(f"{_shown(url)}: more than {_REDIRECTS_MAX} redirects", final=True)
 
-    async def _once(self, url: str, limit: int, headers: Mapping[str, str]) -> Download:
+    def _authorization(self, url: str, credentials: Credentials | None) -> dict[str, str]:
+        login = credentials.login(*self._host_of(url)) if credentials else None
+        return {"Authorization": login.authorization} if login else {}
+
+    async def _once(
+        self, url: str, limit: int, headers: Mapping[str, str], body: bytes | None
+    ) -> Download:
         host, port = self._host_of(url)
+        if proxy := self._proxy(host):
+            return await self._ask(url, host, None, limit, headers, body, proxy)
         last: Exception | None = None
         for address in await self._vetted(host, port):
             try:
-                return await self._ask(url, host, address, limit, headers)
+                return await self._ask(url, host, address, limit, headers, body, None)
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 last = error
         raise DownloadFailed(f"{_shown(url)}: {last or 'the host has no address'}") from last
+
+    def _proxy(self, host: str) -> str | None:
+        """The environment's proxy for a host that was named as one to be trusted."""
+        if host not in self._policy.private_hosts:
+            return None
+        if urllib.request.proxy_bypass(host):
+            return None
+        return urllib.request.getproxies().get("https")
 
     def _host_of(self, url: str) -> tuple[str, int]:
         try:
@@ -130,16 +189,24 @@ class Downloader:
             addresses = [str(ipaddress.ip_address(host))]
         except ValueError:
             addresses = await self._resolve(host, port)
-        private_allowed = host in self._policy.private_hosts
+        named = host in self._policy.private_hosts
         for address in addresses:
+            private_allowed = named or is_within(address, self._policy.private_networks)
             if why := refusal(address, private_allowed=private_allowed):
                 raise DownloadFailed(f"{host} is refused: {address} is {why}", final=True)
         return addresses
 
     async def _ask(
-        self, url: str, host: str, address: str, limit: int, headers: Mapping[str, str]
+        self,
+        url: str,
+        host: str,
+        address: str | None,
+        limit: int,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        proxy: str | None,
     ) -> Download:
-        wanted = httpx.URL(url)
+        wanted = httpx.URL(url).copy_with(fragment=None)
         request_headers = {
             **headers,
             "Host": wanted.netloc.decode("ascii"),
@@ -148,24 +215,28 @@ class Downloader:
         }
         async with (
             httpx.AsyncClient(
-                verify=ssl.create_default_context(), trust_env=False, timeout=httpx.Timeout(30.0)
+                verify=ssl.create_default_context(),
+                trust_env=False,
+                proxy=proxy,
+                timeout=httpx.Timeout(30.0),
             ) as client,
             client.stream(
-                "GET",
-                wanted.copy_with(host=address, fragment=None),
+                "GET" if body is None else "POST",
+                wanted if address is None else wanted.copy_with(host=address),
                 headers=request_headers,
+                content=body,
                 # The certificate is checked against the name, whatever the address is.
                 extensions={"sni_hostname": host},
             ) as response,
         ):
             if response.status_code in _REDIRECTS:
                 return Download(response.status_code, response.headers, b"")
-            body = bytearray()
+            content = bytearray()
             async for chunk in response.aiter_raw():
-                body += chunk
-                if len(body) > limit:
+                content += chunk
+                if len(content) > limit:
                     raise DownloadFailed(f"{_shown(url)}: larger than {limit} bytes", final=True)
-            return Download(response.status_code, response.headers, bytes(body))
+            return Download(response.status_code, response.headers, bytes(content))
 
 
 def _shown(url: str) -> str:

@@ -57,19 +57,6 @@ class Helm:
         self._kubeconfig = kubeconfig
         self._history_max = history_max
 
-    async def pull(
-        self, *, repo: str, chart: str, version: str, into: Path, deadline_seconds: float
-    ) -> None:
-        """Download one exact version of a chart archive into a directory. Raises ToolError."""
-        if repo.startswith("oci://"):
-            place, name = [], f"{repo.rstrip('/')}/{chart}"
-        else:
-            place, name = [f"--repo={repo}"], chart
-        await self._run(
-            ["pull", *place, f"--version={version}", f"--destination={into}", "--", name],
-            deadline_seconds=deadline_seconds,
-        )
-
     async def upgrade(self, target: HelmTarget, upgrade: Upgrade) -> None:
         """Install or upgrade; returns once hooks have ended, readiness is the caller's. Raises
         ToolError with helm's words."""

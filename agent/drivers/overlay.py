@@ -83,7 +83,7 @@ def _vet_kustomization(name: str, content: str, tree: Mapping[str, str]) -> list
     """The files and folders that it refers to, all of them in the tree. Raises OverlayRefused."""
     try:
         document = yaml.safe_load(content)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise OverlayRefused(f"{name} is not YAML") from error
     if not isinstance(document, dict):
         raise OverlayRefused(f"{name} is not an object")

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from agent.drivers.archive import ArchiveRefused, read_files
 from agent.drivers.artifacts import Registry
+from agent.drivers.credentials import Credentials
 from agent.drivers.download import Downloader, DownloadFailed
+from agent.drivers.origin import PUBLIC, Access, content_of
 from agent.errors import StepFailed
 from shared.contract.canonical import digest_bytes
 from shared.contract.extension import KustomizeSource, OverlayArchive
@@ -31,51 +33,57 @@ class Overlays:
         self._registry = Registry(downloader)
         self._directory = directory
 
-    async def obtain(self, source: KustomizeSource) -> Mapping[str, str]:
+    async def obtain(self, source: KustomizeSource, access: Access = PUBLIC) -> Mapping[str, str]:
         """The overlay's files by path.
 
-        Raises StepFailed(ArtifactFailed): not to be had, not what its digest says, refused.
+        Raises StepFailed: ArtifactFailed for what is not to be had, not what its digest says, or
+        refused, and what `access` raises where credentials are needed.
         """
         if source.files is not None:
             return source.files
         try:
-            content = await self._content(source)
+            content = await self._content(source, access)
             return await asyncio.to_thread(read_files, content)
         except DownloadFailed as error:
             raise StepFailed(ReasonCode.ARTIFACT_FAILED, str(error), final=error.final) from error
         except ArchiveRefused as error:
             raise StepFailed(ReasonCode.ARTIFACT_FAILED, str(error), final=True) from error
 
-    async def _content(self, source: KustomizeSource) -> bytes:
+    async def _content(self, source: KustomizeSource, access: Access) -> bytes:
         if source.archive is not None:
             digest = source.archive.digest
         else:
             digest = (source.oci or "").partition("@")[2]
-        path = self._directory / f"{digest.removeprefix('sha256:')}.kept"
-        return await asyncio.to_thread(self._kept, path) or await self._fetch(source, path)
+        name = hashlib.sha256(f"{digest}|{access.mark}".encode()).hexdigest()
+        path = self._directory / f"{name}.kept"
+        kept = await asyncio.to_thread(self._kept, path)
+        return kept or await self._fetch(source, path, await access.credentials())
 
-    async def _fetch(self, source: KustomizeSource, path: Path) -> bytes:
+    async def _fetch(
+        self, source: KustomizeSource, path: Path, credentials: Credentials | None
+    ) -> bytes:
         if source.archive is not None:
-            content = await self._download(source.archive)
+            content = await self._download(source.archive, credentials)
         else:
-            content = await self._registry.pull(source.oci or "", limit=_ARCHIVE_LIMIT)
+            content = await self._registry.pull(
+                source.oci or "", limit=_ARCHIVE_LIMIT, credentials=credentials
+            )
         await asyncio.to_thread(self._keep, path, content)
         return content
 
-    async def _download(self, archive: OverlayArchive) -> bytes:
-        answer = await self._downloader.get(archive.url, limit=_ARCHIVE_LIMIT)
-        shown = archive.url.partition("?")[0]
-        if answer.status != 200:
-            final = answer.status in (401, 403, 404, 410)
-            raise DownloadFailed(f"{shown}: the answer is {answer.status}", final=final)
-        found = digest_bytes(answer.content)
+    async def _download(self, archive: OverlayArchive, credentials: Credentials | None) -> bytes:
+        answer = await self._downloader.get(
+            archive.url, limit=_ARCHIVE_LIMIT, credentials=credentials
+        )
+        content = content_of(answer, archive.url, credentials)
+        found = digest_bytes(content)
         if found != archive.digest:
             raise DownloadFailed(
-                f"{shown}: the archive's digest is {found}, not {archive.digest}: "
-                "nothing was applied",
+                f"{archive.url.partition('?')[0]}: the archive's digest is {found}, not "
+                f"{archive.digest}: nothing was applied",
                 final=True,
             )
-        return answer.content
+        return content
 
     def _kept(self, path: Path) -> bytes | None:
         """What was kept; None where there is nothing, or half of it after a power cut."""

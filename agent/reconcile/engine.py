@@ -20,6 +20,7 @@ from agent.drivers.kustomize import Kustomize
 from agent.drivers.overlays import Overlays
 from agent.errors import KubeError
 from agent.kube.client import KubeClient
+from agent.reconcile.artifact_credentials import ArtifactCredentials
 from agent.reconcile.drift import DriftChecker
 from agent.reconcile.flux import flux_build
 from agent.reconcile.helm_deployer import HelmDeployer
@@ -62,17 +63,20 @@ class Drivers:
         """The real tools with private directories below `work_dir`."""
         work_dir = settings.work_dir
         helm = Helm(settings.helm, work_dir, settings.kubeconfig, history_max=settings.history_max)
-        charts = Charts(
+        downloader = Downloader(
+            DownloadPolicy(
+                hosts_allowed=settings.hosts_allowed,
+                private_hosts=settings.private_hosts,
+                private_networks=settings.private_networks,
+                seconds=settings.tool_seconds,
+            )
+        )
+        return cls(
             helm,
-            work_dir / "charts",
-            hosts_allowed=settings.hosts_allowed,
-            seconds=settings.tool_seconds,
+            Charts(downloader, work_dir / "charts"),
+            Kustomize(settings.kubectl, work_dir, seconds=60.0),
+            Overlays(downloader, work_dir / "overlays"),
         )
-        policy = DownloadPolicy(
-            settings.hosts_allowed, settings.private_hosts, settings.tool_seconds
-        )
-        overlays = Overlays(Downloader(policy), work_dir / "overlays")
-        return cls(helm, charts, Kustomize(settings.kubectl, work_dir, seconds=60.0), overlays)
 
 
 class Engine:
@@ -92,17 +96,19 @@ class Engine:
         self._settings = settings
         self._clock = clock
         secrets = ReferencedSecrets(kube, termination_seconds=settings.termination_seconds)
+        credentials = ArtifactCredentials(kube, settings.state_namespace)
         self._deployers: Mapping[SourceKind, Deployer] = {
             SourceKind.HELM: HelmDeployer(
                 kube,
                 drivers.helm,
                 drivers.charts,
                 secrets,
+                credentials,
                 own_pending_seconds=settings.own_pending_seconds,
                 foreign_pending_seconds=settings.foreign_pending_seconds,
             ),
             SourceKind.KUSTOMIZE: self._manifests(
-                kustomize_build(kube, drivers.kustomize, drivers.overlays), secrets
+                kustomize_build(kube, drivers.kustomize, drivers.overlays, credentials), secrets
             ),
             SourceKind.FLUX: self._manifests(flux_build(kube), secrets),
         }
@@ -224,7 +230,7 @@ class Engine:
 
 def _sweep(work_dir: Path) -> None:
     """Remove what a killed agent left half-way."""
-    for pattern in ("overlay-*", "values-*", "charts/pull-*", "charts/*.partial"):
+    for pattern in ("overlay-*", "values-*", "charts/*.partial", "overlays/tmp*"):
         for left in work_dir.glob(pattern):
             if left.is_dir():
                 shutil.rmtree(left, ignore_errors=True)

@@ -18,6 +18,7 @@ from agent.drivers.helm import Helm, HelmTarget, Upgrade
 from agent.errors import KubeConflict, KubeNotFound, StepFailed, ToolError
 from agent.kube.client import KubeClient
 from agent.reconcile.apply import apply_objects, bounded_gather, live_resource
+from agent.reconcile.artifact_credentials import ArtifactCredentials
 from agent.reconcile.helm_failures import helm_failure
 from agent.reconcile.live import get_or_none
 from agent.reconcile.namespaces import refuse_forbidden
@@ -69,6 +70,7 @@ class HelmDeployer:
         helm: Helm,
         charts: Charts,
         secrets: ReferencedSecrets,
+        credentials: ArtifactCredentials,
         *,
         own_pending_seconds: float,
         foreign_pending_seconds: float,
@@ -77,6 +79,7 @@ class HelmDeployer:
         self._helm = helm
         self._charts = charts
         self._secrets = secrets
+        self._credentials = credentials
         self._own_pending = own_pending_seconds
         self._foreign_pending = foreign_pending_seconds
 
@@ -94,7 +97,8 @@ class HelmDeployer:
         fetched = started
         secrets = await self._secrets.build(work)
         if action is not Action.NONE:
-            chart = await self._charts.obtain(_source(work), fresh=work.attempt > 1)
+            access = self._credentials.access(work)
+            chart = await self._charts.obtain(_source(work), access, fresh=work.attempt > 1)
             fetched = time.monotonic()
             work = await self._act(work, chart, secrets, first=action is Action.INSTALL)
             work = replace(work, record=await self._secrets.prune(work, secrets))

@@ -14,6 +14,7 @@ from agent.drivers.overlays import Overlays
 from agent.errors import StepFailed
 from agent.kube.client import FIELD_MANAGER, KubeClient
 from agent.reconcile.apply import apply_objects
+from agent.reconcile.artifact_credentials import ArtifactCredentials
 from agent.reconcile.namespaces import refuse_forbidden
 from agent.reconcile.objects import (
     EXTENSION_LABEL,
@@ -36,14 +37,17 @@ Build = Callable[[Work], Awaitable[list[Object]]]
 """Makes the objects of a work, in their namespaces. Raises StepFailed."""
 
 
-def kustomize_build(kube: KubeClient, kustomize: Kustomize, overlays: Overlays) -> Build:
+def kustomize_build(
+    kube: KubeClient, kustomize: Kustomize, overlays: Overlays, credentials: ArtifactCredentials
+) -> Build:
     """Builds overlays."""
 
     async def build(work: Work) -> list[Object]:
         source = work.spec.source.kustomize
         if source is None:
             raise StepFailed(ReasonCode.BUILD_FAILED, "not a kustomize extension", final=True)
-        manifest = await kustomize.build(await overlays.obtain(source), source.path)
+        files = await overlays.obtain(source, credentials.access(work))
+        manifest = await kustomize.build(files, source.path)
         return await placed_objects(kube, manifest, work.spec.namespace)
 
     return build

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Protocol
 from uuid import UUID
@@ -157,7 +158,10 @@ class ReconcileSettings:
     hosts_allowed: frozenset[str] = field(default_factory=frozenset)
     """Hosts that charts and archives may come from; empty allows every host."""
     private_hosts: frozenset[str] = field(default_factory=frozenset)
-    """Hosts that overlays may come from although their address is private or loopback."""
+    """Hosts that content may come from although their address is private or loopback, and that the
+    environment's proxy may be asked for."""
+    private_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Private ranges that content may come from, whatever the host is called."""
 
     @property
     def tool_deadline(self) -> timedelta:

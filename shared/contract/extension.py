@@ -55,6 +55,18 @@ class HelmArchive(WireModel):
         return self
 
 
+class CredentialsReference(WireModel):
+    """A Secret of the cluster with credentials for where a source is fetched from.
+
+    It has to be labelled for that use and to name the hosts that it may be sent to; its content
+    never leaves the cluster but to those.
+    """
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
+    namespace: Name | None = None
+    """The extension's own when absent; the only other one allowed is the agent's."""
+
+
 class CrdPolicy(StrEnum):
     """What happens to the CRDs in a chart's `crds/` folder."""
 
@@ -80,6 +92,7 @@ class HelmSource(WireModel):
     digest: Digest | None = None
     """Of the chart archive; checked by the agent before anything is applied."""
     archive: HelmArchive | None = None
+    credentials_ref: CredentialsReference | None = None
     crds: CrdPolicy = CrdPolicy.CREATE
     test: bool = False
     """Run the chart's tests once it is ready; the release is good only if they pass."""
@@ -95,6 +108,8 @@ class HelmSource(WireModel):
                 raise ValueError(f"version {self.version!r} is not exact: write it as 1.2.3")
         elif self.chart is not None or self.version is not None or self.digest is not None:
             raise ValueError("archive stands alone: the archive itself holds name and version")
+        if self.archive is not None and self.credentials_ref is not None:
+            raise ValueError("credentialsRef is for a repo: an archive in the document needs none")
         return self
 
 
@@ -122,6 +137,7 @@ class KustomizeSource(WireModel):
     archive: OverlayArchive | None = None
     oci: Annotated[Text, StringConstraints(pattern=_OCI_REFERENCE, max_length=512)] | None = None
     """`oci://registry/repository@sha256:…`: an artifact with one gzipped tar layer."""
+    credentials_ref: CredentialsReference | None = None
     path: str = "."
     """The folder that holds the kustomization, from the root."""
 
@@ -136,6 +152,8 @@ class KustomizeSource(WireModel):
     def _one_origin(self) -> Self:
         if sum(origin is not None for origin in (self.files, self.archive, self.oci)) != 1:
             raise ValueError("give exactly one of files, archive and oci")
+        if self.files is not None and self.credentials_ref is not None:
+            raise ValueError("credentialsRef is for archive and oci: files need none")
         return self
 
     @property
@@ -232,6 +250,14 @@ class Source(WireModel):
         if sum(source is not None for source in (self.helm, self.kustomize, self.flux)) != 1:
             raise ValueError("give exactly one of helm, kustomize and flux")
         return self
+
+    @property
+    def credentials_ref(self) -> CredentialsReference | None:
+        """Which credentials the agent fetches it with; Flux has a reference of its own."""
+        for source in (self.helm, self.kustomize):
+            if source is not None:
+                return source.credentials_ref
+        return None
 
     @property
     def takes_values(self) -> bool:

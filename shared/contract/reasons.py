@@ -57,6 +57,11 @@ class ReasonCode(StrEnum):
         Severity.TICKET,
         "The chart or overlay could not be had, or is not what its digest says.",
     )
+    CREDENTIALS_UNUSABLE = (
+        "CredentialsUnusable",
+        Severity.TICKET,
+        "The Secret with the source's credentials is missing, or not meant for that use.",
+    )
     BUILD_FAILED = ("BuildFailed", Severity.TICKET, "The chart or overlay does not render.")
     VALUES_INVALID = ("ValuesInvalid", Severity.TICKET, "The values do not fit the chart's schema.")
     DEPENDENCY_NOT_READY = (

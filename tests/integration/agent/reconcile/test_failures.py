@@ -59,7 +59,8 @@ async def test_a_repository_that_does_not_answer_is_tried_again_and_then_told(
     start_engine: StartEngine, namespace: str
 ) -> None:
     source = Source(helm=HelmSource(repo="https://127.0.0.1:1", chart="x", version="1.0.0"))
-    async with start_engine(max_attempts=2) as running:
+    loopback = frozenset({"127.0.0.1"})
+    async with start_engine(max_attempts=2, private_hosts=loopback) as running:
         running.submit(Release("x", namespace, source).present())
         failed = await running.failed("x")
         assert failed.reason is ReasonCode.ARTIFACT_FAILED

@@ -6,6 +6,7 @@ import io
 import json
 import tarfile
 from collections.abc import Iterator
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from shared.contract.canonical import digest_bytes
 from shared.contract.extension import KustomizeSource, OverlayArchive, Source
 from shared.contract.reasons import ReasonCode
 from tests.integration.agent.reconcile.conftest import StartEngine, Tools
+from tests.integration.agent.reconcile.connect_proxy import connect_proxy
 from tests.integration.agent.reconcile.https_server import NAME, Page, https_server
 from tests.integration.agent.reconcile.sources import Release, archive
 
@@ -216,3 +218,34 @@ async def test_the_certificate_has_to_be_the_name_s(server: int) -> None:
         await Downloader(policy, resolve=here).get(
             f"https://other.example.org:{server}/web.tgz", limit=1 << 20
         )
+
+
+async def test_only_hosts_that_were_named_are_asked_for_through_a_proxy(
+    server: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nowhere(_host: str, _port: int) -> list[str]:
+        raise OSError("no such name")
+
+    async with connect_proxy(server) as (proxy, asked):
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        monkeypatch.setenv("NO_PROXY", "localhost")
+        policy = DownloadPolicy(private_hosts=frozenset({NAME}), seconds=10)
+        downloader = Downloader(policy, resolve=nowhere)
+        url = f"https://{NAME}:{server}/web.tgz"
+        assert (await downloader.get(url, limit=1 << 20)).content == OVERLAY
+        assert asked == [f"{NAME}:{server}"]
+        with pytest.raises(DownloadFailed, match="no such name"):
+            await downloader.get("https://other.example/web.tgz", limit=1 << 20)
+        assert len(asked) == 1
+
+
+async def test_a_private_range_may_be_allowed_whatever_the_host_is_called(server: int) -> None:
+    async def here(_host: str, _port: int) -> list[str]:
+        return ["127.0.0.1"]
+
+    loopback = (ip_network("127.0.0.0/8"), ip_network("169.254.0.0/16"))
+    policy = DownloadPolicy(private_networks=loopback, seconds=10)
+    url = f"https://{NAME}:{server}/web.tgz"
+    assert (await Downloader(policy, resolve=here).get(url, limit=1 << 20)).content == OVERLAY
+    with pytest.raises(DownloadFailed, match="metadata"):
+        await Downloader(policy).get("https://169.254.169.254/latest", limit=1 << 20)

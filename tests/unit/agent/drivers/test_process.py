@@ -144,24 +144,3 @@ async def test_values_travel_in_a_private_file_that_is_gone_afterwards(
     assert not any("evil" in argument for argument in arguments)
     assert env["HELM_PLUGINS"].startswith(str(tmp_path / "work"))
     assert list((tmp_path / "work").glob("values-*")) == []
-
-
-async def test_what_comes_from_outside_is_never_a_flag(
-    recording_tool: Path, tmp_path: Path
-) -> None:
-    import json
-
-    helm = Helm(recording_tool, tmp_path / "work", None, history_max=5)
-    await helm.pull(
-        repo="https://charts.example", chart="--post-renderer", version="1.0.0",
-        into=tmp_path, deadline_seconds=10,
-    )  # fmt: skip
-    arguments = json.loads((tmp_path / "seen.json").read_text())[0]
-    assert arguments[-2:] == ["--", "--post-renderer"]
-    assert all("=" in a for a in arguments[1:-2])
-    await helm.pull(
-        repo="oci://registry.example/charts", chart="web", version="1.0.0",
-        into=tmp_path, deadline_seconds=10,
-    )  # fmt: skip
-    arguments = json.loads((tmp_path / "seen.json").read_text())[0]
-    assert arguments[-1] == "oci://registry.example/charts/web"
