@@ -15,7 +15,7 @@ from shared.contract.freeze import FreezeOverride
 from shared.contract.page import Page
 from shared.contract.rollout import ActionRequest, Rollout, RolloutTarget
 from shared.contract.states import RolloutState, TargetState
-from shared.services import freeze_override, retry, rollouts
+from shared.services import freeze_override, retry, rollout_targets, rollouts
 
 api = Resource("rollouts")
 
@@ -58,7 +58,7 @@ async def rollouts_get(call: Call, rollout_id: UUID) -> Rollout:
 @api.endpoint("GET", "v1/rollouts/{rollout_id}/targets")
 async def rollouts_targets(call: Call, rollout_id: UUID, query: TargetQuery) -> Page[RolloutTarget]:
     """List a rollout's clusters in release order."""
-    return await rollouts.targets(
+    return await rollout_targets.list_targets(
         call.cp, call.caller, rollout_id, state=query.state, cursor=query.cursor, limit=query.limit
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import UTC
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from arcbridge.cli.session import Session
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from shared.contract.rollout import Rollout, StageProgress
+    from shared.contract.rollout import Rollout, StageProgress, WaitingFor
 
 
 def follow(
@@ -54,7 +55,17 @@ def in_words(rollout: Rollout) -> str:
     head = f"{rollout.extension}: {rollout.state}"
     if rollout.waiting_for is None or rollout.state.is_over:
         return printable(head)
-    return printable(f"{head}, {rollout.waiting_for.message}{_pace(rollout)}")
+    return printable(f"{head}, {waiting_in_words(rollout.waiting_for)}{_pace(rollout)}")
+
+
+def waiting_in_words(waiting: WaitingFor) -> str:
+    """`the cluster is silent, until it returns, or has been silent for too long (2026-…Z)`."""
+    text = waiting.message
+    if waiting.ends_when:
+        text += f", until {waiting.ends_when}"
+    if waiting.until is not None:
+        text += f" ({waiting.until.astimezone(UTC):%Y-%m-%d %H:%M:%SZ})"
+    return printable(text)
 
 
 def _pace(rollout: Rollout) -> str:

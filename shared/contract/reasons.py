@@ -213,6 +213,13 @@ class ReasonCode(StrEnum):
         "A stage has more failures than its budget.",
     )
     SOAKING = ("Soaking", Severity.INFO, "Ready, and being watched for the soak time.")
+    STAGE_ORDER = ("StageOrder", Severity.INFO, "An earlier stage has to pass first.")
+    BEHIND_ROLLBACK = (
+        "BehindRollback",
+        Severity.INFO,
+        "A rollback of the same extension goes first.",
+    )
+    ROLLING_BACK = ("RollingBack", Severity.INFO, "The rollout is being taken back.")
     PACED = ("Paced", Severity.INFO, "Waiting for a token of the pacing bucket.")
     PACE_RAISED = ("PaceRaised", Severity.INFO, "All goes well: an adaptive pace goes up a step.")
     SLOWED_BY_FAILURES = (

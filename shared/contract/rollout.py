@@ -22,6 +22,8 @@ class WaitingFor(WireModel):
     since: Timestamp | None = None
     until: Timestamp | None = None
     """When the wait ends by itself, where that is known."""
+    ends_when: str = ""
+    """What ends it: `someone approves it`."""
 
 
 class StageProgress(WireModel):
@@ -97,6 +99,8 @@ class RolloutTarget(WireModel):
     reason: ReasonCode | None = None
     message: str = ""
     reverted: bool = False
+    waiting_for: WaitingFor | None = None
+    """Absent once nothing will happen to it any more in this rollout."""
     released_at: Timestamp | None = None
     ready_since: Timestamp | None = None
     finished_at: Timestamp | None = None

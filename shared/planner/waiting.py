@@ -10,10 +10,14 @@ from shared.contract.reasons import ReasonCode
 from shared.contract.rollout import WaitingFor
 from shared.contract.states import RolloutState
 from shared.planner.decisions import AwaitApproval, Decision, End, Pause, RollBack
+from shared.planner.lacks import what_lacks, why_lacks
 from shared.planner.limits import limits
-from shared.planner.view import Found, Lack, RolloutView, StageView, TargetView
+from shared.planner.pacing import Pacing
+from shared.planner.view import RolloutView, StageView, TargetView
 
 _NAMED: Final = 3
+"""Clusters that a sentence gives by name."""
+_RESUMED: Final = "an operator resumes or cancels it"
 
 
 def waiting_for(
@@ -29,6 +33,25 @@ def waiting_for(
     return found.model_copy(update={"since": since})
 
 
+def paced(
+    view: RolloutView, missing: int, pacing: Pacing | None, now: datetime, until: datetime
+) -> WaitingFor:
+    """What a rollout waits for that could release `missing` targets, had there been tokens."""
+    before = view.waiting_for
+    same = before is not None and before.reason is ReasonCode.PACED
+    rate = ""
+    if pacing is not None:
+        why = f" ({pacing.reason.value}: {pacing.message})" if pacing.reason else ""
+        rate = f" of {pacing.per_minute:g} a minute{why}"
+    return WaitingFor(
+        reason=ReasonCode.PACED,
+        message=f"{missing} targets could be released and wait for the pace{rate}",
+        since=before.since if same and before is not None and before.since else now,
+        until=until,
+        ends_when="the pace has tokens for them",
+    )
+
+
 def _find(
     view: RolloutView, stages: Sequence[StageView], decisions: Sequence[Decision]
 ) -> WaitingFor | None:
@@ -36,28 +59,42 @@ def _find(
         match decision:
             case End() | RollBack():
                 return None
-            case AwaitApproval() | Pause():
-                return WaitingFor(reason=decision.reason, message=decision.message)
+            case AwaitApproval():
+                return WaitingFor(
+                    reason=decision.reason,
+                    message=decision.message,
+                    ends_when="an operator approves it; an approval is waited for without an end",
+                )
+            case Pause():
+                return WaitingFor(
+                    reason=decision.reason, message=decision.message, ends_when=_RESUMED
+                )
             case _:
                 continue
     if view.state is RolloutState.PAUSED:
-        return _paused(view)
+        return paused(view)
     if view.behind is not None:
         return WaitingFor(
-            reason=ReasonCode.PROGRESSING,
+            reason=ReasonCode.BEHIND_ROLLBACK,
             message=f"rollback {view.behind} of the same extension must end first",
+            ends_when="that rollback ends",
         )
     return next(_in_stages(view, stages), None) or WaitingFor(
-        reason=ReasonCode.PROGRESSING, message="targets are being released"
+        reason=ReasonCode.PROGRESSING,
+        message="targets are being released",
+        ends_when="they are out",
     )
 
 
-def _paused(view: RolloutView) -> WaitingFor:
+def paused(view: RolloutView) -> WaitingFor:
+    """Why a paused rollout is: what was noted when it was paused, as long as it is."""
     kept = (ReasonCode.FAILURE_BUDGET_EXCEEDED, ReasonCode.ROLLOUT_PAUSED)
     if view.waiting_for is not None and view.waiting_for.reason in kept:
         return view.waiting_for
     return WaitingFor(
-        reason=ReasonCode.ROLLOUT_PAUSED, message="paused: an operator has to resume or cancel it"
+        reason=ReasonCode.ROLLOUT_PAUSED,
+        message="paused: an operator has to resume or cancel it",
+        ends_when=_RESUMED,
     )
 
 
@@ -93,6 +130,7 @@ def _in_flight(view: RolloutView, stages: Sequence[StageView], stage: StageView)
             reason=ReasonCode.SOAKING,
             message=f"{what}: ready, and watched for the soak time",
             until=stage.first_ready + view.strategy.stages[stage.index].soak,
+            ends_when="they stayed ready through it",
         )
     return WaitingFor(
         reason=ReasonCode.CONCURRENCY_REACHED if full else ReasonCode.PROGRESSING,
@@ -100,28 +138,8 @@ def _in_flight(view: RolloutView, stages: Sequence[StageView], stage: StageView)
         until=stage.first_release + view.strategy.progress_deadline
         if stage.first_release
         else None,
+        ends_when="they report that they are ready or have failed",
     )
-
-
-_FOUND: Final = {
-    Found.ABSENT: "{} is not there",
-    Found.NOT_READY: "{} is not ready there",
-    Found.FAILED: "{} failed there",
-    Found.COMING: "{} is to be brought up to date there first",
-    Found.DEPENDS: "{} depends on it and is still there",
-}
-
-
-def what_lacks(lack: Lack) -> str:
-    """`cert-manager is not ready there`."""
-    return _FOUND[lack.found].format(lack.extension)
-
-
-def why_lacks(lack: Lack) -> ReasonCode:
-    """The reason code of a target that waits for another extension on its cluster."""
-    if lack.found is Found.DEPENDS:
-        return ReasonCode.DEPENDENT_PRESENT
-    return ReasonCode.DEPENDENCY_NOT_READY
 
 
 def _lacking(stage: StageView, lacking: Sequence[TargetView]) -> WaitingFor:
@@ -133,6 +151,7 @@ def _lacking(stage: StageView, lacking: Sequence[TargetView]) -> WaitingFor:
         reason=why_lacks(lacks[0][1]),
         message=f"targets of stage {stage.name} wait for other extensions on their clusters "
         f"({named}{more})",
+        ends_when="that has changed there; they keep their places, and no deadline runs",
     )
 
 
@@ -144,6 +163,7 @@ def _unreachable(view: RolloutView, stage: StageView) -> WaitingFor:
         message=f"{stage.to_apply} clusters of stage {stage.name} cannot be reached: they are "
         "released when they return, or skipped",
         until=first + view.strategy.offline.after if first else None,
+        ends_when="they return, or are skipped",
     )
 
 

@@ -71,7 +71,12 @@ class Verdict:
         """What a held rollout says; None while nothing holds it."""
         if self.reason is None:
             return None
-        return WaitingFor(reason=self.reason, message=self.message, until=self.changes_at)
+        return WaitingFor(
+            reason=self.reason,
+            message=self.message,
+            until=self.changes_at,
+            ends_when="nothing holds releases any more, or someone overrides it",
+        )
 
 
 OPEN: Final = Verdict()

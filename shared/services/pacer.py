@@ -17,13 +17,12 @@ from typing import Final
 from uuid import UUID
 
 from shared.contract.errors import ErrorCode
-from shared.contract.reasons import ReasonCode
-from shared.contract.rollout import WaitingFor
 from shared.domain.errors import ArcBridgeError
 from shared.pacing.source import Bucket, Grant
 from shared.planner.decisions import Plan, Release
 from shared.planner.grant import granted, wanted
 from shared.planner.plan import plan
+from shared.planner.waiting import paced
 from shared.services import adaptive_pace, catch_up, pace, wakeups
 from shared.services.caller import Caller
 from shared.services.carry_out import Done, carry_out
@@ -163,14 +162,7 @@ async def _note(
     waiting, after = planned.waiting_for, planned.look_again_at
     if missing and grant is not None:
         until = now + timedelta(seconds=grant.retry_after)
-        before = looked.view.waiting_for
-        paced = before is not None and before.reason is ReasonCode.PACED
-        waiting = WaitingFor(
-            reason=ReasonCode.PACED,
-            message=f"{missing} targets could be released and wait for the pace{_rate(planned)}",
-            since=before.since if paced and before else now,
-            until=until,
-        )
+        waiting = paced(looked.view, missing, planned.pacing, now, until)
         after = min(after or until, until)
     elif changed or missing:
         after = now
@@ -183,15 +175,6 @@ async def _note(
         plan_after=after,
         now=now,
     )
-
-
-def _rate(planned: Plan) -> str:
-    """What an adaptive pace has come to, and why."""
-    pacing = planned.pacing
-    if pacing is None:
-        return ""
-    why = f" ({pacing.reason.value}: {pacing.message})" if pacing.reason else ""
-    return f" of {pacing.per_minute:g} a minute{why}"
 
 
 async def _afterwards(cp: HotPath, tenant: str, passed: _Passed) -> None:

@@ -24,7 +24,8 @@ from shared.services.failpoints import hit
 from shared.services.hot_path import HotPath
 from shared.services.publish import stored_spec
 from shared.services.start import NewRollout, Started, start
-from shared.services.take_back import Forward, quarantine, take_back
+from shared.services.take_back import Forward, quarantine, take_back, waits_for_rollback
+from shared.store.json import jsonb
 from shared.store.queries import load
 from shared.store.transaction import Row, Transaction
 from shared.telemetry.tracing import span
@@ -152,6 +153,7 @@ async def _to_revision(
         await tx.execute(
             _Q.begin_rolling_back,
             tenant=caller.tenant,
+            waiting_for=jsonb(waits_for_rollback(started, len(rows), now).to_wire()),
             rollback=started.rollout_id,
             rolled_back=forward["rollout_id"],
         )

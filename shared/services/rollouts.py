@@ -9,8 +9,8 @@ from uuid import UUID
 from shared.contract.errors import ErrorCode
 from shared.contract.page import Page
 from shared.contract.reasons import ReasonCode
-from shared.contract.rollout import ActionRequest, Rollout, RolloutTarget, StageProgress, WaitingFor
-from shared.contract.states import RolloutKind, RolloutState, TargetState
+from shared.contract.rollout import ActionRequest, Rollout, StageProgress, WaitingFor
+from shared.contract.states import RolloutKind, RolloutState
 from shared.contract.strategy import RolloutStrategy
 from shared.domain.errors import ArcBridgeError
 from shared.planner.limits import declared
@@ -78,41 +78,9 @@ async def read(tx: Transaction, tenant: str, rollout_id: UUID) -> Rollout:
     """One rollout, in a transaction that is open. Raises NotFound."""
     row = await tx.one(_Q.one_rollout, tenant=tenant, rollout=rollout_id)
     if row is None:
-        raise _unknown(rollout_id)
+        raise unknown(rollout_id)
     stages = await _stages_of(tx, tenant, [rollout_id])
     return _rollout(row, stages[rollout_id])
-
-
-async def targets(
-    cp: HotPath,
-    caller: Caller,
-    rollout_id: UUID,
-    *,
-    state: TargetState | None = None,
-    cursor: str | None = None,
-    limit: int | None = None,
-) -> Page[RolloutTarget]:
-    """A rollout's targets in release order. Raises NotFound."""
-    size = cursors.page_size(limit)
-    after = cursors.decode(cursor, int)
-    async with cp.db.tenant(caller.tenant) as tx:
-        if await tx.one(_Q.one_rollout, tenant=caller.tenant, rollout=rollout_id) is None:
-            raise _unknown(rollout_id)
-        rows = await tx.all(
-            _Q.targets_of,
-            tenant=caller.tenant,
-            rollout=rollout_id,
-            state=state.value if state else None,
-            after=after[0] if after else -1,
-            limit=size + 1,
-        )
-    return cursors.page(
-        Page[RolloutTarget],
-        rows,
-        size,
-        RolloutTarget.model_validate,
-        lambda row: cursors.encode(row["position"]),
-    )
 
 
 async def pause(
@@ -123,6 +91,7 @@ async def pause(
         reason=ReasonCode.ROLLOUT_PAUSED,
         message=f"paused by {caller.actor}: {request.reason or 'no reason given'}",
         since=cp.clock(),
+        ends_when="an operator resumes or cancels it",
     )
     allowed = (RolloutState.PENDING, RolloutState.RUNNING, RolloutState.AWAITING_APPROVAL)
     return await _operate(
@@ -187,7 +156,7 @@ async def _operate(
         common = {"tenant": caller.tenant, "rollout": rollout_id}
         row = await tx.one(_Q.lock_one, **common)
         if row is None:
-            raise _unknown(rollout_id)
+            raise unknown(rollout_id)
         state = RolloutState(row["state"])
         if state is becomes and not approving:
             return await read(tx, caller.tenant, rollout_id)
@@ -274,11 +243,24 @@ def _rollout(row: Row, stages: Sequence[Row]) -> Rollout:
         retry_of=row["retry_of"],
         strategy=strategy,
         stages=tuple(_progress(stage, strategy) for stage in stages),
-        waiting_for=WaitingFor.model_validate(row["waiting_for"]) if row["waiting_for"] else None,
+        waiting_for=_waiting_for(row),
         pace=adaptive_pace.shown(row["pacing"]),
         freeze_override_until=row["freeze_override_until"],
         traceparent=row["traceparent"],
         etag=str(row["version"]),
+    )
+
+
+def _waiting_for(row: Row) -> WaitingFor | None:
+    if row["waiting_for"]:
+        return WaitingFor.model_validate(row["waiting_for"])
+    if RolloutState(row["state"]).is_over:
+        return None
+    return WaitingFor(
+        reason=ReasonCode.PROGRESSING,
+        message="it is about to be looked at",
+        since=row["created_at"],
+        ends_when="a pacer looks at it, within seconds",
     )
 
 
@@ -300,5 +282,6 @@ def _progress(row: Row, strategy: RolloutStrategy) -> StageProgress:
     )
 
 
-def _unknown(rollout_id: UUID) -> ArcBridgeError:
+def unknown(rollout_id: UUID) -> ArcBridgeError:
+    """What asking for a rollout that is not there is answered with."""
     return ArcBridgeError(ErrorCode.NOT_FOUND, f"there is no rollout {rollout_id}")

@@ -7,12 +7,14 @@ from datetime import datetime
 from uuid import UUID
 
 from shared.contract.reasons import ReasonCode
+from shared.contract.rollout import WaitingFor
 from shared.contract.states import RolloutKind
 from shared.contract.strategy import RolloutStrategy
 from shared.domain.way_back import Affected, goals_back, way_back
 from shared.services import audit
 from shared.services.caller import Caller
 from shared.services.start import NewRollout, Started, start
+from shared.store.json import jsonb
 from shared.store.queries import load
 from shared.store.transaction import Row, Transaction
 
@@ -90,6 +92,7 @@ async def take_back(
     await tx.execute(
         _Q.begin_rolling_back,
         tenant=caller.tenant,
+        waiting_for=jsonb(waits_for_rollback(started, len(rows), now).to_wire()),
         rollback=started.rollout_id,
         rolled_back=forward.rollout_id,
     )
@@ -102,6 +105,16 @@ async def take_back(
         data={"extension": extension, "rollback": str(started.rollout_id), "targets": len(rows)},
     )
     return started
+
+
+def waits_for_rollback(started: Started, targets: int, now: datetime) -> WaitingFor:
+    """What the rollout that is taken back waits for."""
+    return WaitingFor(
+        reason=ReasonCode.ROLLING_BACK,
+        message=f"rollback {started.rollout_id} takes {targets} clusters back",
+        since=now,
+        ends_when="that rollback ends",
+    )
 
 
 def _affected(row: Row) -> Affected:

@@ -11,7 +11,9 @@ from arcbridge.cli.exits import CommandError, Exit
 from arcbridge.cli.session import Format, Session
 
 if TYPE_CHECKING:
-    from shared.contract.rollout import Rollout
+    from collections.abc import Iterable
+
+    from shared.contract.rollout import Rollout, RolloutTarget
 
 app = typer.Typer(no_args_is_help=True, help="Rollouts: how they go, and stepping in.")
 Id = Annotated[
@@ -28,6 +30,7 @@ def list_rollouts(
 ) -> None:
     """List rollouts, newest first."""
     from arcbridge.cli.output import show_all
+    from arcbridge.cli.watch import waiting_in_words
 
     show_all(
         session,
@@ -40,7 +43,7 @@ def list_rollouts(
             ("state", lambda r: r.state),
             ("done", _done),
             ("created", lambda r: r.created_at),
-            ("waiting for", lambda r: r.waiting_for.message if r.waiting_for else None),
+            ("waiting for", lambda r: waiting_in_words(r.waiting_for) if r.waiting_for else None),
         ],
     )
 
@@ -55,24 +58,48 @@ def get(session: Session, rollout: Id) -> None:
     """Show one rollout, and each of its clusters."""
     import sys
 
-    from arcbridge.cli.output import show_all, show_one
+    from arcbridge.cli.output import show_one
 
     found = find(session, rollout)
     show_one(session, found)
     if session.output is not Format.TABLE:
         return
     sys.stdout.write("\n")
+    _show_targets(session, session.client.rollouts.targets(found.id))
+
+
+@command(app, "targets")
+def targets(
+    session: Session,
+    rollout: Id,
+    state: Annotated[
+        str | None, typer.Option("--state", help="ToApply, Applying, Failed, Skipped, …")
+    ] = None,
+) -> None:
+    """List a rollout's clusters in release order: what happened to each, and what it waits for."""
+    found = find(session, rollout)
+    _show_targets(session, session.client.rollouts.targets(found.id, state=state))
+
+
+def _show_targets(session: Session, found: Iterable[RolloutTarget]) -> None:
+    from arcbridge.cli.output import show_all
+    from arcbridge.cli.watch import waiting_in_words
+
     show_all(
         session,
-        session.client.rollouts.targets(found.id),
+        found,
         [
             ("cluster", lambda t: t.cluster),
             ("stage", lambda t: t.stage),
             ("state", lambda t: t.state),
             ("from", lambda t: t.previous_revision),
             ("to", lambda t: t.revision),
-            ("reason", lambda t: t.skip_reason or t.reason),
-            ("message", lambda t: t.message),
+            ("reason", lambda t: t.waiting_for.reason if t.waiting_for else t.reason),
+            (
+                "message",
+                lambda t: waiting_in_words(t.waiting_for) if t.waiting_for else t.message,
+            ),
+            ("since", lambda t: t.waiting_for.since if t.waiting_for else t.finished_at),
         ],
     )
 

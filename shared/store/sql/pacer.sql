@@ -41,6 +41,18 @@ left join revisions v on v.tenant_id = r.tenant_id and v.extension = r.extension
 where r.tenant_id = %(tenant)s and r.rollout_id = %(rollout)s
 for no key update of r skip locked
 
+-- name: read_rollout
+-- A rollout without taking it, for those who only want to know what its targets wait for.
+select r.rollout_id, r.extension, r.kind, r.state, r.strategy, r.created_at, r.waiting_for,
+       r.freeze_override_until, coalesce(v.state = 'Quarantined', false) as quarantined,
+       coalesce(v.depends_on, '{}') as depends_on,
+       exists (select from revisions d
+               where d.tenant_id = r.tenant_id and d.depends_on @> array[r.extension]) as is_needed
+from rollouts r
+left join revisions v on v.tenant_id = r.tenant_id and v.extension = r.extension
+                     and v.number = r.revision
+where r.tenant_id = %(tenant)s and r.rollout_id = %(rollout)s
+
 -- name: running_rollback
 -- The rollback of the extension that a forward rollout waits for.
 select rollout_id
@@ -411,7 +423,7 @@ where tenant_id = %(tenant)s and rollout_id = %(rollout)s and state <> %(state)s
 -- name: note_plan
 -- What this look found: what is waited for, and when to look again.
 update rollouts
-set waiting_for = %(waiting_for)s,
+set waiting_for = coalesce(%(waiting_for)s, case when state = 'RollingBack' then waiting_for end),
     pacing = coalesce(%(pacing)s, pacing),
     planned_at = %(now)s,
     plan_after = %(plan_after)s

@@ -63,7 +63,8 @@ where t.tenant_id = %(tenant)s and t.rollout_id = %(rolled_back)s and not t.reve
 -- name: begin_rolling_back
 -- The forward rollout gives way to its rollback.
 update rollouts
-set state = 'RollingBack', rolled_back_by = %(rollback)s, waiting_for = null, version = version + 1
+set state = 'RollingBack', rolled_back_by = %(rollback)s, waiting_for = %(waiting_for)s,
+    version = version + 1
 where tenant_id = %(tenant)s and rollout_id = %(rolled_back)s
   and state in ('Pending','Running','Paused','AwaitingApproval')
 

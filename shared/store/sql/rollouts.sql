@@ -85,17 +85,29 @@ where tenant_id = %(tenant)s and rollout_id = any(%(rollouts)s::uuid[])
 order by rollout_id, stage
 
 -- name: targets_of
--- A page of a rollout's targets in release order.
-select t.cluster_id, c.name as cluster, s.name as stage, t.position, t.state, t.skip_reason,
-       case when t.goal_absent then 0 else t.goal_revision end as revision, t.previous_revision,
-       t.reason, t.message, t.reverted, t.released_at, t.ready_since, t.finished_at
-from rollout_targets t
-join clusters c on c.tenant_id = t.tenant_id and c.cluster_id = t.cluster_id
-join rollout_stages s on s.tenant_id = t.tenant_id and s.rollout_id = t.rollout_id
-                     and s.stage = t.stage
-where t.tenant_id = %(tenant)s and t.rollout_id = %(rollout)s and t.position > %(after)s
-  and (%(state)s::text is null or t.state = %(state)s)
-order by t.position
+-- A page of a rollout's targets in release order, with what they may be waiting for. `gated`: ask
+-- what the clusters lack where they are to be released.
+select v.cluster_id, v.cluster, v.stage, v.position, v.state, v.skip_reason, v.goal_digest,
+       v.goal_absent, v.generation, v.released_at, v.ready_since, v.connected, v.silent_since,
+       v.not_now_until, v.gone, v.observed_rollout, v.observed_digest, v.observed_generation,
+       v.report_phase, v.report_reason, v.report_message, v.report_ready_since, v.report_unheld_at,
+       v.failed_generation, v.failed_reason, v.failed_message, v.reverted,
+       case when v.goal_absent then 0 else v.goal_revision end as revision,
+       t.previous_revision, t.reason, t.message, t.finished_at,
+       l.extension as lacks, l.found as lacks_found, l.since as lacks_since
+from target_views v
+join rollout_targets t on t.tenant_id = v.tenant_id and t.rollout_id = v.rollout_id
+                      and t.cluster_id = v.cluster_id
+left join lateral (
+    select y.extension, y.found, y.since
+    from target_lacks(v.tenant_id, v.cluster_id, %(extension)s, v.goal_absent,
+                      %(needed)s::text[], %(coming)s::uuid[]) y
+    order by y.extension
+    limit 1
+) l on %(gated)s and v.state = 'ToApply'
+where v.tenant_id = %(tenant)s and v.rollout_id = %(rollout)s and v.position > %(after)s
+  and (%(state)s::text is null or v.state = %(state)s)
+order by v.position
 limit %(limit)s
 
 -- name: operate

@@ -154,6 +154,10 @@ def test_applying_packs_publishes_and_finds_nothing_new_the_second_time(
     assert rollout["id"] == second["rolloutId"]
     paused = data(cli("rollout", "pause", "settings", "--reason", "lunch", "-o", "json"))
     assert paused["state"] == "Paused"
+    (held,) = data(cli("rollout", "targets", "settings", "-o", "json"))
+    assert held["waitingFor"]["reason"] == "RolloutPaused"
+    shown = ok(cli("rollout", "targets", "settings")).stdout
+    assert "until an operator resumes or cancels it" in shown
     assert cli("rollout", "approve", "settings").exit_code == Exit.CONFLICT
     data(cli("rollout", "resume", "settings", "-o", "json"))
     slow = cli("rollout", "watch", "settings", "--give-up-after", "0.2", "--interval", "0.1")

@@ -11,9 +11,10 @@ from shared.contract.reasons import ReasonCode
 from shared.contract.rollout import ActionRequest, Rollout
 from shared.contract.states import ExtensionPhase, RolloutState
 from shared.domain.errors import ArcBridgeError
-from shared.services import pacer, publish, removal, rollouts
+from shared.services import pacer, publish, removal, rollout_targets, rollouts
 from tests.integration.engine.fleet import OPERATOR, Fleet, manifest
 
+WAITS = "base is not there"
 NO_REASON = ActionRequest()
 ONE_BY_ONE = {"stages": [{"name": "all", "maxConcurrent": 1, "soak": "0s"}]}
 
@@ -54,6 +55,10 @@ async def test_target_is_released_once_its_dependency_is_ready_there(fleet: Flee
     assert app.waiting_for is not None
     assert app.waiting_for.reason is ReasonCode.DEPENDENCY_NOT_READY
     assert "a: base is not ready there" in app.waiting_for.message
+    page = await rollout_targets.list_targets(fleet.plane, OPERATOR, app.id)
+    said = {each.cluster: each.waiting_for for each in page.items}
+    assert {one.message for one in said.values() if one} == {"base is not ready there", WAITS}
+    assert all(one and one.since and one.ends_when for one in said.values())
     await fleet.report(row_of(fleet, "a", "base"), ExtensionPhase.READY)
     assert assigned(fleet, "app") == {"a": 1}, "the report alone let it go on, on that cluster"
     await fleet.run()

@@ -10,7 +10,7 @@ from shared.contract.errors import ErrorCode
 from shared.contract.rollout import ActionRequest, RollbackRequest
 from shared.contract.states import ExtensionPhase, RevisionState, RolloutState
 from shared.domain.errors import ArcBridgeError
-from shared.services import plan, publish, quarantine, removal, rollback, rollouts
+from shared.services import plan, publish, quarantine, removal, rollback, rollout_targets, rollouts
 from tests.integration.engine.fleet import OPERATOR, Fleet, manifest
 
 CANARY = {
@@ -33,7 +33,7 @@ async def test_publish_reaches_every_cluster_and_proves_the_revision(fleet: Flee
     assert rollout.state is RolloutState.SUCCEEDED
     assert [stage.succeeded for stage in rollout.stages] == [1, 3]
     assert fleet.sql("select state from revisions") == [{"state": "Good"}]
-    targets = await rollouts.targets(fleet.plane, OPERATOR, made.rollout_id)
+    targets = await rollout_targets.list_targets(fleet.plane, OPERATOR, made.rollout_id)
     assert [target.cluster for target in targets.items] == ["a", "b", "c", "d"]
 
 
@@ -135,7 +135,7 @@ async def test_publishing_supersedes_what_runs(fleet: Fleet) -> None:
     assert (
         await rollouts.get(fleet.plane, OPERATOR, old.rollout_id)
     ).superseded_by == new.rollout_id
-    page = await rollouts.targets(fleet.plane, OPERATOR, old.rollout_id)
+    page = await rollout_targets.list_targets(fleet.plane, OPERATOR, old.rollout_id)
     assert "superseded in flight" in page.items[0].message
 
 

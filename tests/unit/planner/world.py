@@ -44,7 +44,9 @@ from shared.planner.decisions import (
     Start,
 )
 from shared.planner.pacing import Pacing, Pressure, begin
+from shared.planner.target_waiting import target_waiting_for
 from shared.planner.view import GivenUp, Reach, Report, RolloutView, StageView, TargetView
+from shared.planner.waiting import paced
 from shared.planner.windows import OPEN, Verdict, Window, Windows, judge_windows
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -334,9 +336,11 @@ class World:
             self._check_rate(rollout)
             missing = grant.wanted(planned.decisions) - grant.wanted(decisions)
             if missing and tokens is not None and not tokens:
-                paced = WaitingFor(reason=ReasonCode.PACED, message=f"{missing} wait for the pace")
-                rollout.waiting_for = paced
+                again = self.now + timedelta(seconds=1)
+                rollout.waiting_for = paced(view, missing, planned.pacing, self.now, again)
             self._check_waiting(rollout)
+            if not decisions:
+                self._check_targets_waiting(rollout)
             yield bool(decisions)
             if missing:
                 if tokens is not None and not tokens:
@@ -606,7 +610,17 @@ class World:
     def _check_waiting(self, rollout: Rollout) -> None:
         quiet = rollout.state.is_over or rollout.state is RolloutState.ROLLING_BACK
         waiting = rollout.waiting_for
-        self._expect(11, quiet or bool(waiting and waiting.message), f"{rollout.state} is mute")
+        self._expect(11, quiet or _is_said(waiting), f"{rollout.state} is mute")
+
+    def _check_targets_waiting(self, rollout: Rollout) -> None:
+        """Invariant 11 for each target, at rest."""
+        view = self.view(rollout)
+        for target in rollout.in_state(*TargetState):
+            said = target_waiting_for(view, self._seen(rollout, target), self.now)
+            ended = target.state.is_failure or target.state is TargetState.SUCCEEDED
+            never = target.state is TargetState.SKIPPED and said is None
+            self._expect(11, ended or never or _is_said(said), f"{target.cluster} is mute")
+            self._expect(11, said is None or not ended, f"{target.cluster} is done and waits")
 
     def _check_rate(self, rollout: Rollout) -> None:
         if rollout.pacing is not None:
@@ -674,6 +688,11 @@ class World:
                 return
             if not busy:
                 self.now += timedelta(seconds=20)
+
+
+def _is_said(waiting: WaitingFor | None) -> bool:
+    """What is waited for, since when, and what ends it."""
+    return waiting is not None and all((waiting.message, waiting.since, waiting.ends_when))
 
 
 _BLANK = RolloutView(
