@@ -1,14 +1,20 @@
-"""`python -m agent`: read the settings, then serve until told to stop."""
+"""`python -m agent`: read the settings, then serve until told to stop.
+
+`python -m agent upgrade` carries out an upgrade of the agent and ends (`agent.upgrade`).
+"""
 
 from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Sequence
 
 from agent.errors import AgentError
 from agent.process import serve
 from agent.settings import AgentProcessSettings, SettingsError
 from agent.statedir import owned
+from agent.upgrade.command import carry_out_upgrade
+from agent.upgrade.job import COMMAND as UPGRADE
 from shared.telemetry.logs import configure_logging, get_logger
 from shared.telemetry.tracing import configure_tracing
 
@@ -19,8 +25,13 @@ EXIT_FAILED = 1
 log = get_logger(__name__)
 
 
-def main() -> int:
-    """Exit status: 0 when asked to stop, 2 for unusable settings, 1 for anything else."""
+def main(arguments: Sequence[str] = ()) -> int:
+    """Exit status: 0 when asked to stop or done, 2 for an unusable call or settings, 1 for
+    anything else."""
+    if tuple(arguments) not in ((), (UPGRADE,)):
+        sys.stderr.write(f"usage: python -m agent [{UPGRADE}]\n")
+        return EXIT_UNUSABLE
+    work = carry_out_upgrade if arguments else serve
     try:
         settings = AgentProcessSettings.from_environ()
     except SettingsError as error:
@@ -30,7 +41,7 @@ def main() -> int:
     flush = configure_tracing(SERVICE, instance=settings.instance)
     try:
         with owned(settings.state_dir):
-            asyncio.run(serve(settings))
+            asyncio.run(work(settings))
     except AgentError as error:
         log.error("agent cannot go on", error=str(error))  # noqa: TRY400 - the text says it all
         return EXIT_FAILED
@@ -44,4 +55,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -251,6 +251,7 @@ class Member:
     def _facts(self) -> StatusFacts:
         document = self.journal.document
         return StatusFacts(
+            instance=self.settings.instance,
             identity=self._identities.current,
             observed_generation=self.resource.generation,
             last_heartbeat=self._connection.last_heartbeat if self._connection else None,

@@ -76,6 +76,7 @@ def reconcilers(settings: AgentProcessSettings, kube: KubeClient) -> NewReconcil
             work_dir=work_dir,
             state_namespace=settings.namespace,
             kubeconfig=settings.kubeconfig,
+            cluster=settings.cluster,
             hosts_allowed=settings.allowed_hosts,
             private_hosts=settings.private_hosts,
             private_networks=settings.private_networks,

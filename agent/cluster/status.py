@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from agent import __version__
 from agent.credentials.identity import Identity
 from agent.reconcile.seam import ExtensionStatus
 from shared.contract.status import Condition
@@ -17,6 +18,8 @@ MESSAGE_CHARACTERS = 256
 class StatusFacts:
     """Everything that the status is made of."""
 
+    instance: str
+    """Name of the pod that leads."""
     identity: Identity | None
     observed_generation: int
     last_heartbeat: datetime | None
@@ -30,6 +33,7 @@ def render_status(facts: StatusFacts) -> dict[str, Any]:
     identity = facts.identity
     ready = sum(extension.ready for extension in facts.extensions)
     return {
+        "agent": {"version": __version__, "instance": facts.instance},
         "clusterId": str(identity.registration.cluster_id) if identity else None,
         "tenant": identity.registration.tenant if identity else None,
         "relayAddress": identity.registration.relay_address if identity else None,

@@ -44,6 +44,10 @@ class Upgrade:
     timeout_seconds: float
     skip_crds: bool = False
     description: str = ""
+    keep_values: bool = False
+    """Keep what the release was given before, below these values."""
+    take_ownership: bool = False
+    """Take over objects that helm did not make."""
 
 
 class Helm:
@@ -97,6 +101,24 @@ class Helm:
         ]
         await self._run(arguments, deadline_seconds=timeout_seconds + _START_SECONDS)
 
+    async def rollback(
+        self, target: HelmTarget, revision: int, *, timeout_seconds: float, description: str
+    ) -> None:
+        """Make the content of an earlier revision the newest one. Raises ToolError."""
+        arguments = [
+            "rollback",
+            *self._where(target),
+            "--server-side=true",
+            "--force-conflicts",
+            f"--history-max={self._history_max}",
+            f"--timeout={timeout_seconds:.0f}s",
+            f"--description={description}",
+            "--",
+            target.release,
+            str(revision),
+        ]
+        await self._run(arguments, deadline_seconds=timeout_seconds + _START_SECONDS)
+
     async def _upgrade(self, target: HelmTarget, upgrade: Upgrade, extra: list[str]) -> Finished:
         labels = ",".join(f"{key}={value}" for key, value in sorted(upgrade.labels.items()))
         with self._private_file(upgrade.values) as values:
@@ -105,7 +127,8 @@ class Helm:
                 "--install",
                 *self._where(target),
                 f"--values={values}",
-                "--reset-values",
+                "--reset-then-reuse-values" if upgrade.keep_values else "--reset-values",
+                *(["--take-ownership"] if upgrade.take_ownership else []),
                 "--server-side=true",
                 "--force-conflicts",
                 "--hide-notes",

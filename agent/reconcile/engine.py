@@ -25,6 +25,7 @@ from agent.reconcile.drift import DriftChecker
 from agent.reconcile.flux import flux_build
 from agent.reconcile.helm_deployer import HelmDeployer
 from agent.reconcile.manifest_deployer import Build, ManifestDeployer, kustomize_build
+from agent.reconcile.own_chart import OwnChartDeployer
 from agent.reconcile.owned import OwnedObjects, Sighting
 from agent.reconcile.pulse import Intent
 from agent.reconcile.record import RecordStore, SourceKind
@@ -98,14 +99,19 @@ class Engine:
         secrets = ReferencedSecrets(kube, termination_seconds=settings.termination_seconds)
         credentials = ArtifactCredentials(kube, settings.state_namespace)
         self._deployers: Mapping[SourceKind, Deployer] = {
-            SourceKind.HELM: HelmDeployer(
-                kube,
-                drivers.helm,
-                drivers.charts,
-                secrets,
-                credentials,
-                own_pending_seconds=settings.own_pending_seconds,
-                foreign_pending_seconds=settings.foreign_pending_seconds,
+            SourceKind.HELM: OwnChartDeployer(
+                kube=kube,
+                helm=HelmDeployer(
+                    kube,
+                    drivers.helm,
+                    drivers.charts,
+                    secrets,
+                    credentials,
+                    own_pending_seconds=settings.own_pending_seconds,
+                    foreign_pending_seconds=settings.foreign_pending_seconds,
+                ),
+                namespace=settings.state_namespace,
+                cluster=settings.cluster,
             ),
             SourceKind.KUSTOMIZE: self._manifests(
                 kustomize_build(kube, drivers.kustomize, drivers.overlays, credentials), secrets

@@ -48,7 +48,7 @@ from agent.reconcile.releases import (
     state_of,
     unlocked,
 )
-from agent.reconcile.work import Action, Applied, Work, acting_for
+from agent.reconcile.work import REMOVED, Action, Applied, Work, acting_for
 from shared.contract.extension import CrdPolicy, HelmSource
 from shared.contract.reasons import ReasonCode
 from shared.contract.states import ExtensionPhase
@@ -97,8 +97,7 @@ class HelmDeployer:
         fetched = started
         secrets = await self._secrets.build(work)
         if action is not Action.NONE:
-            access = self._credentials.access(work)
-            chart = await self._charts.obtain(_source(work), access, fresh=work.attempt > 1)
+            chart = await self.obtain(work)
             fetched = time.monotonic()
             work = await self._act(work, chart, secrets, first=action is Action.INSTALL)
             work = replace(work, record=await self._secrets.prune(work, secrets))
@@ -123,10 +122,15 @@ class HelmDeployer:
             apply_seconds=time.monotonic() - fetched,
         )
 
+    async def obtain(self, work: Work) -> Chart:
+        """The work's chart, checked. Raises StepFailed."""
+        access = self._credentials.access(work)
+        return await self._charts.obtain(helm_source(work), access, fresh=work.attempt > 1)
+
     def _tests(self, work: Work) -> Callable[[], Awaitable[None]] | None:
         """Runs the chart's tests, for a release that asks for it and has not passed them yet."""
         passed = work.record.is_for(work.desired) and work.record.phase is ExtensionPhase.READY
-        if not _source(work).test or passed:
+        if not helm_source(work).test or passed:
             return None
         target = HelmTarget(work.name, work.spec.namespace, work.as_user or self._kube.as_user)
         seconds = max(_HOOK_SECONDS_MIN, work.spec.readiness.timeout.total_seconds())
@@ -139,10 +143,11 @@ class HelmDeployer:
 
         return run
 
-    async def remove(self, record: ExtensionRecord) -> None:
+    async def remove(self, record: ExtensionRecord) -> str:
         """Uninstall the release, wherever it is, and take its secrets away; none is success."""
         await self._uninstall(record)
         await self._secrets.remove(record)
+        return REMOVED
 
     async def _uninstall(self, record: ExtensionRecord) -> None:
         places = await find_releases(self._kube, record.extension)
@@ -169,7 +174,7 @@ class HelmDeployer:
             values=work.spec.values,
             labels={OWNER_LABEL: work.name, SPEC_LABEL: spec_mark(work.content_digest)},
             timeout_seconds=max(_HOOK_SECONDS_MIN, work.spec.readiness.timeout.total_seconds()),
-            skip_crds=_source(work).crds is not CrdPolicy.CREATE,
+            skip_crds=helm_source(work).crds is not CrdPolicy.CREATE,
             description=f"{DESCRIPTION} {work.desired.revision}",
         )
         await self._refuse_forbidden(work, chart, target, upgrade, first=first)
@@ -181,8 +186,8 @@ class HelmDeployer:
         await ensure_namespace(self._kube, namespace)
         failure = ReasonCode.INSTALL_FAILED if first else ReasonCode.UPGRADE_FAILED
         work = replace(work, record=await self._secrets.apply(work, secrets, failure=failure))
-        if _source(work).crds is CrdPolicy.CREATE_REPLACE:
-            await self._replace_crds(work, chart, failure)
+        if helm_source(work).crds is CrdPolicy.CREATE_REPLACE:
+            await self.replace_crds(work, chart, failure)
         try:
             await self._helm.upgrade(target, upgrade)
         except ToolError as error:
@@ -197,7 +202,7 @@ class HelmDeployer:
         if allowed is None:
             return
         refuse_forbidden(work.spec.namespace, (), allowed)
-        if chart.facts.has_crds and _source(work).crds is not CrdPolicy.SKIP:
+        if chart.facts.has_crds and helm_source(work).crds is not CrdPolicy.SKIP:
             raise StepFailed(
                 ReasonCode.NAMESPACE_FORBIDDEN,
                 "the chart brings CRDs, which the cluster's allowedNamespaces do not permit",
@@ -210,7 +215,7 @@ class HelmDeployer:
         objects = await placed_objects(self._kube, rendered, work.spec.namespace)
         refuse_forbidden(work.spec.namespace, [key_of(obj) for obj in objects], allowed)
 
-    async def _replace_crds(self, work: Work, chart: Chart, failure: ReasonCode) -> None:
+    async def replace_crds(self, work: Work, chart: Chart, failure: ReasonCode) -> None:
         """Bring the chart's CRDs to what it says: helm itself never changes one that exists."""
         texts = await asyncio.to_thread(read_crds, chart.path)
         objects = await placed_objects(self._kube, "\n---\n".join(texts), work.spec.namespace)
@@ -292,7 +297,8 @@ def _action(state: ReleaseState, revisions: list[Revision]) -> Action:
             return Action.UPGRADE
 
 
-def _source(work: Work) -> HelmSource:
+def helm_source(work: Work) -> HelmSource:
+    """The work's chart. Raises StepFailed for a work of another kind."""
     if work.spec.source.helm is None:
         raise StepFailed(ReasonCode.BUILD_FAILED, "not a helm extension", final=True)
     return work.spec.source.helm

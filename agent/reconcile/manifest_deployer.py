@@ -29,7 +29,7 @@ from agent.reconcile.placement import ensure_namespace, placed_objects
 from agent.reconcile.prune import delete_objects, refuse_above_cap, superfluous
 from agent.reconcile.record import ExtensionRecord, InventoryItem
 from agent.reconcile.referenced_secrets import ReferencedSecrets, refuse_twice
-from agent.reconcile.work import Action, Applied, Work, acting_for
+from agent.reconcile.work import REMOVED, Action, Applied, Work, acting_for
 from shared.contract.extension import DriftMode
 from shared.contract.reasons import ReasonCode
 
@@ -117,7 +117,7 @@ class ManifestDeployer:
             apply_seconds=time.monotonic() - built,
         )
 
-    async def remove(self, record: ExtensionRecord) -> None:
+    async def remove(self, record: ExtensionRecord) -> str:
         """Delete everything in the inventory."""
         refs = superfluous((item.ref for item in record.inventory), ())
         kube = acting_for(self._kube, record.as_user)
@@ -125,6 +125,7 @@ class ManifestDeployer:
             await delete_objects(kube, record.extension, refs, seconds=self._termination_seconds)
         except StepFailed as error:
             raise StepFailed(ReasonCode.UNINSTALL_FAILED, str(error)) from error
+        return REMOVED
 
     async def _build(self, work: Work) -> list[Object]:
         objects = await self._make(work)

@@ -217,11 +217,12 @@ class Pursuit:
             self._desired, ExtensionPhase.APPLYING, ReasonCode.PROGRESSING, "Removing",
             conditions.applying(ReasonCode.PROGRESSING, "Removing"),
         )  # fmt: skip
-        if not await self._take_away():
+        said = await self._take_away()
+        if said is None:
             return
         reason = ReasonCode.UNINSTALL_SUCCEEDED
         await self._reporter.report(
-            self._desired, ExtensionPhase.REMOVED, reason, "Nothing of it is left",
+            self._desired, ExtensionPhase.REMOVED, reason, said,
             conditions.removed(reason),
         )  # fmt: skip
         await self._s.records.forget(self._name)
@@ -230,21 +231,19 @@ class Pursuit:
         )
         self._s.changed()
 
-    async def _take_away(self) -> bool:
-        """Attempt after attempt; False once they are used up and the verdict is told."""
+    async def _take_away(self) -> str | None:
+        """Attempt after attempt; None once they are used up and the verdict is told."""
         for attempt in range(1, self._s.settings.max_attempts + 1):
             try:
                 async with self._s.slots:
                     record = self._reporter.record
-                    await self._s.deployers[record.source].remove(record)
+                    return await self._s.deployers[record.source].remove(record)
             except (StepFailed, KubeError) as error:
                 last = attempt == self._s.settings.max_attempts
                 await self._tell_not_removed(str(error), attempt, last=last)
-            else:
-                return True
             if not last:
                 await self._pulse.wait_whole(self._intent, self._pause(attempt))
-        return False
+        return None
 
     async def _tell_not_removed(self, message: str, attempt: int, *, last: bool) -> None:
         reason = ReasonCode.UNINSTALL_FAILED

@@ -127,6 +127,8 @@ class ReconcileSettings:
     """Where inventories and release marks are kept; the agent's own namespace."""
     kubeconfig: Path | None = None
     """None inside the cluster."""
+    cluster: str | None = None
+    """Name of the ArcBridgeCluster, where the cluster has several."""
     concurrency: int = 4
     """Extensions that are worked on at once."""
     tool_seconds: float = 300.0

@@ -26,6 +26,7 @@ class Action(StrEnum):
     UPGRADE = "upgrade"
 
 
+REMOVED = "Nothing of it is left"
 SaveRecord = Callable[[ExtensionRecord], Awaitable[None]]
 
 
@@ -102,6 +103,7 @@ class Deployer(Protocol):
         """Do it. Raises StepFailed, or a KubeError that is worth another attempt."""
         ...
 
-    async def remove(self, record: ExtensionRecord) -> None:
-        """Take everything of the extension away; nothing there is success. Raises StepFailed."""
+    async def remove(self, record: ExtensionRecord) -> str:
+        """Take everything of the extension away; nothing there is success. Returns what is to be
+        said of it. Raises StepFailed."""
         ...

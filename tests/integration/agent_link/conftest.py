@@ -104,7 +104,7 @@ class Site:
     async def install(self, token: str | None = None, **changes: Any) -> None:
         """Apply the installation's manifest (the agent runs beside the cluster)."""
         token = token or self.control_plane.new_token(NAME)
-        install = self.installation(token, external=True, **changes)
+        install = self.installation(token, **{"external": True, **changes})
         for item in objects(install):
             resource = await self.kube.resource(item["apiVersion"], item["kind"])
             await self.kube.apply(resource, item, force=True)

@@ -1,0 +1,176 @@
+"""The agent upgrades itself as an extension, and the old one is back when the new one is not."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import subprocess
+import uuid
+from datetime import timedelta
+from typing import Any
+
+from dev.state import state_directory
+from shared.contract.canonical import digest, digest_bytes
+from shared.contract.desired import DesiredExtension, DesiredState
+from shared.contract.extension import HelmArchive, HelmSource, Readiness, ResolvedSpec, Source
+from shared.contract.reasons import ReasonCode
+from shared.contract.states import ExtensionPhase
+from shared.contract.status import StatusEvent
+from tests.integration.agent.reconcile.sources import archive
+from tests.integration.agent_link.conftest import ROOT, Site, eventually
+from tests.integration.agent_link.node import MUTE, NAMESPACE, Node
+
+SECONDS = 60.0
+BACK_SECONDS = 15
+"""How long a good agent may take to be connected on a machine that is busy."""
+
+
+def own_chart() -> Source:
+    """agent/chart as it travels in a document."""
+    directory = ROOT / "agent" / "chart"
+    files = {
+        f"arcbridge-agent/{path.relative_to(directory)}": path.read_text()
+        for path in sorted(directory.rglob("*"))
+        if path.is_file()
+    }
+    content = archive(files)
+    encoded = base64.b64encode(content).decode()
+    return Source(
+        helm=HelmSource(archive=HelmArchive(content=encoded, digest=digest_bytes(content)))
+    )
+
+
+def upgrade(tag: str, generation: int, *, seconds: int = BACK_SECONDS) -> DesiredExtension:
+    """The extension that is the agent, in this version."""
+    spec = ResolvedSpec(
+        source=own_chart(),
+        namespace=NAMESPACE,
+        values={
+            "image": {"repository": "arcbridge/agent", "tag": tag},
+            "replicas": 1,
+            # What the cluster's own resource says is stronger.
+            "clusterName": "another",
+            "controlPlaneUrl": "https://elsewhere.example",
+        },
+        readiness=Readiness(timeout=timedelta(seconds=seconds)),
+    )
+    return DesiredExtension(
+        name="arcbridge-agent",
+        state=DesiredState.PRESENT,
+        revision=generation,
+        spec_digest=digest(spec.to_canonical()),
+        generation=generation,
+        rollout_id=uuid.UUID(int=generation),
+        spec=spec,
+    )
+
+
+def want(site: Site, extension: DesiredExtension) -> None:
+    site.control_plane.extensions = (extension,)
+
+
+async def told(site: Site, generation: int, phase: ExtensionPhase) -> StatusEvent:
+    """The control plane's news that a generation came to this phase."""
+
+    def found() -> StatusEvent | None:
+        for event in site.control_plane.events.values():
+            if (event.observed_generation, event.phase) == (generation, phase):
+                return event
+        return None
+
+    event: StatusEvent = await eventually(found, f"{phase} of {generation} is told", SECONDS)
+    return event
+
+
+async def image(site: Site) -> str:
+    deployments = await site.kube.resource("apps/v1", "Deployment")
+    live = await site.kube.get(deployments, "arcbridge-agent", NAMESPACE)
+    return str(live["spec"]["template"]["spec"]["containers"][0]["image"])
+
+
+async def instance(site: Site) -> str:
+    """Name of the pod that last wrote the resource's status."""
+    return str((await site.status())["agent"]["instance"])
+
+
+async def history(site: Site) -> list[dict[str, Any]]:
+    """`helm history`."""
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [state_directory() / "bin" / "helm", "history", "arcbridge-agent", "-n", NAMESPACE,
+         "-o", "json", f"--kubeconfig={site.kubeconfig}"],
+        capture_output=True, text=True, timeout=60, check=True,
+        env={"HOME": str(site.directory), "PATH": ""},
+    )  # fmt: skip
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return found
+
+
+async def install(site: Site) -> None:
+    """As `kubectl apply` of the manifest does, with the agent inside the cluster."""
+    site.control_plane.poll_seconds = 1.0
+    await site.install(external=False, replicas=1, image="arcbridge/agent:old")
+
+
+async def test_a_good_upgrade_arrives_and_a_bad_one_goes_back(site: Site) -> None:
+    await install(site)
+    async with Node(site).running() as node:
+        await eventually(site.is_ready, "the old agent is Ready", SECONDS)
+        old = await instance(site)
+
+        want(site, upgrade("new", 1))
+        await told(site, 1, ExtensionPhase.READY)
+        assert await image(site) == "arcbridge/agent:new"
+        new = await instance(site)
+        assert new != old
+        await eventually(lambda: node.alive() == [new], "the old agent is gone")
+        assert [(each["revision"], each["status"]) for each in await history(site)] == [
+            (1, "deployed")
+        ]
+        spec = (await site.resource())["spec"]
+        assert (spec["clusterName"], spec["controlPlaneUrl"]) == ("eu-1", site.control_plane.url)
+
+        want(site, upgrade("broken", 2, seconds=4))
+        failed = await told(site, 2, ExtensionPhase.FAILED)
+        assert failed.reason is ReasonCode.UPGRADE_FAILED
+        assert "ImagePullBackOff" in failed.message
+        assert "Helm revision 1 is back" in failed.message
+        assert await image(site) == "arcbridge/agent:new"
+        assert (node.alive(), await instance(site)) == ([new], new)
+
+        # This one runs, takes the old one's place, and says nothing.
+        want(site, upgrade(MUTE, 3, seconds=6))
+        failed = await told(site, 3, ExtensionPhase.FAILED)
+        assert failed.reason is ReasonCode.UPGRADE_FAILED
+        assert "no new agent was connected within 6 s" in failed.message
+        assert await image(site) == "arcbridge/agent:new"
+        assert await instance(site) not in (old, new)
+
+        # The control plane goes back to the last good revision, which is there already.
+        back = await instance(site)
+        want(site, upgrade("new", 4))
+        await told(site, 4, ExtensionPhase.READY)
+        assert (node.alive(), await instance(site)) == ([back], back)
+
+        absent = upgrade("new", 5).model_copy(update={"state": DesiredState.ABSENT, "spec": None})
+        want(site, absent)
+        removed = await told(site, 5, ExtensionPhase.REMOVED)
+        assert "The agent stays" in removed.message
+        assert await image(site) == "arcbridge/agent:new"
+        assert await site.is_ready()
+
+
+async def test_an_agent_without_a_helm_release_gets_its_deployment_back(site: Site) -> None:
+    await install(site)
+    async with Node(site).running() as node:
+        await eventually(site.is_ready, "the old agent is Ready", SECONDS)
+        old = await instance(site)
+        want(site, upgrade("broken", 1, seconds=4))
+        failed = await told(site, 1, ExtensionPhase.FAILED)
+        assert "the Deployment is as it was" in failed.message
+        assert await image(site) == "arcbridge/agent:old"
+        assert (node.alive(), await instance(site)) == ([old], old)
+        want(site, upgrade("new", 2))
+        await told(site, 2, ExtensionPhase.READY)
+        assert await image(site) == "arcbridge/agent:new"
