@@ -83,8 +83,9 @@ class Pursuit:
                 self._desired, phase, failure.reason, str(failure), verdicts, attempt=attempt
             )
             self._s.changed()
-            if not last:
-                await self._pulse.wait_whole(self._intent, self._pause(attempt))
+            if last:
+                break
+            await self._pulse.wait_whole(self._intent, self._pause(attempt))
         return None
 
     async def _attempt(self, spec: ResolvedSpec, attempt: int) -> tuple[Applied, Action]:

@@ -8,7 +8,14 @@ from agent.reconcile.seam import ReconcileGate
 from shared.contract.extension import HelmSource, Source
 from shared.contract.reasons import ReasonCode
 from tests.integration.agent.reconcile.conftest import StartEngine, Tools
-from tests.integration.agent.reconcile.sources import Release, archive, chart_archive, inline_chart
+from tests.integration.agent.reconcile.sources import (
+    Release,
+    archive,
+    chart_archive,
+    config_map,
+    inline_chart,
+    overlay,
+)
 
 FOREIGN = """
 apiVersion: v1
@@ -49,10 +56,14 @@ async def test_an_archive_that_is_no_chart_or_holds_a_link_out(
 ) -> None:
     slip = Release("slip", namespace, inline_chart(archive({"web/../../etc/x": "1"})))
     junk = Release("junk", namespace, inline_chart(b"not an archive"))
+    good = Release("good", namespace, overlay(config_map("good")))
     async with start_engine() as running:
-        running.submit(slip.present(), junk.present())
+        running.submit(slip.present(), junk.present(), good.present())
         assert (await running.failed("slip")).reason is ReasonCode.ARTIFACT_FAILED
         assert (await running.failed("junk")).reason is ReasonCode.ARTIFACT_FAILED
+        await running.ready("good")
+        failures = [event.extension for event in running.events if event.phase == "Failed"]
+        assert sorted(failures) == ["junk", "slip"], "a verdict is told once, and not tried again"
 
 
 async def test_a_repository_that_does_not_answer_is_tried_again_and_then_told(
