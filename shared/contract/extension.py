@@ -81,9 +81,13 @@ class HelmSource(WireModel):
     """A chart: from an https repository, an OCI registry, or an archive in the document."""
 
     repo: (
-        Annotated[Text, StringConstraints(pattern=r"^(https|oci)://[A-Za-z0-9]", max_length=512)]
+        Annotated[
+            Text,
+            StringConstraints(pattern=r"^(https|oci)://[A-Za-z0-9\[][^@?#\s]*$", max_length=512),
+        ]
         | None
     ) = None
+    """Without credentials: a document is no place for them."""
     chart: (
         Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$")] | None
     ) = None
@@ -207,7 +211,12 @@ class FluxSource(WireModel):
     """
 
     url: Annotated[
-        Text, StringConstraints(pattern=r"^(https|oci|ssh)://[A-Za-z0-9]", max_length=512)
+        Text,
+        StringConstraints(
+            # Before an @ a user's name may stand (`ssh://git@…`), a password may not.
+            pattern=r"^(https|oci|ssh)://([A-Za-z0-9._-]+@)?[A-Za-z0-9\[][^@?#\s]*$",
+            max_length=512,
+        ),
     ]
     """`oci://` makes an OCIRepository, anything else a GitRepository."""
     digest: Digest | None = None

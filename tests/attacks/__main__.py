@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import sys
 import textwrap
 import time
@@ -76,7 +75,6 @@ async def attack(attacks: list[Attack]) -> list[Outcome]:
     started = time.monotonic()
     with owned(state_directory() / FOLDER) as folder:
         print("starting a system to attack …", flush=True)
-        shutil.rmtree(folder / "up", ignore_errors=True)
         async with running_target(folder, lambda line: print(f"  {line}")) as target:
             print(f"it runs after {time.monotonic() - started:.1f} s", flush=True)
             return await play_all(attacks, target, show)

@@ -181,7 +181,7 @@ async def proxy_headers(target: Target) -> str:
 
 @row("REST person", "another tenant's id on every route", expected="404 on every route")
 async def foreign_ids(target: Target) -> str:
-    known = await _things_of_demo(target)
+    known = await target.things("attack-known")
     members = [each for each in endpoints() if each.rule.who is Who.MEMBER and each.path]
     statuses = {}
     for each in members:
@@ -202,33 +202,6 @@ async def _send(target: Target, request: Any) -> httpx.Response:
     return await target.http.request(
         request.method, request.path, headers=headers, content=request.content
     )
-
-
-async def _things_of_demo(target: Target) -> dict[str, str]:
-    """Names and ids that exist in tenant demo, by placeholder."""
-    await target.enrolled("attack-known")
-    spec = {
-        "placement": {"matchLabels": {"arcbridge.io/none": "x"}},
-        "namespace": "attack-known",
-        "source": {"kustomize": {"files": {"kustomization.yaml": "resources: []\n"}}},
-    }
-    manifest = {"metadata": {"name": "attack-known"}, "spec": spec}
-    made = await target.ask("POST", "desired", json=manifest)
-    made.raise_for_status()
-    freeze = {"startsAt": "2999-01-01T00:00:00Z"}
-    (await target.ask("PUT", "freezes/attack-known", json=freeze)).raise_for_status()
-    drift = await target.sql(
-        "insert into drifts (tenant_id, drift_id, cluster_id, extension, kind, revision)"
-        " select tenant_id, gen_random_uuid(), cluster_id, 'attack-known', 'silence', 1"
-        " from clusters where name = 'attack-known' returning drift_id"
-    )
-    return {
-        "name": "attack-known",
-        "number": "1",
-        "rollout_id": made.json()["rolloutId"],
-        "token_id": (await target.new_token())["id"],
-        "drift_id": str(drift[0]["drift_id"]),
-    }
 
 
 async def _listed(target: Target) -> set[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import resource
+import shutil
 import ssl
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -174,6 +175,35 @@ class Target:
                 return int(line.split()[1]) * 1024
         raise AssertionError("a process without memory")
 
+    async def things(self, name: str) -> dict[str, str]:
+        """A cluster, an extension and a freeze of this name in tenant demo, and what belongs to
+        them, by the placeholder of the routes that are about them."""
+        await self.enrolled(name)
+        spec = {
+            "placement": {"matchLabels": {"arcbridge.io/none": "x"}},
+            "namespace": name,
+            "source": {"kustomize": {"files": {"kustomization.yaml": "resources: []\n"}}},
+        }
+        manifest = {"metadata": {"name": name}, "spec": spec}
+        made = await self.ask("POST", "desired", json=manifest)
+        made.raise_for_status()
+        freeze = {"startsAt": "2999-01-01T00:00:00Z"}
+        (await self.ask("PUT", f"freezes/{name}", json=freeze)).raise_for_status()
+        drift = await self.sql(
+            "insert into drifts (tenant_id, drift_id, cluster_id, extension, kind, revision)"
+            " select tenant_id, gen_random_uuid(), cluster_id, %s, 'silence', 1"
+            " from clusters where name = %s returning drift_id",
+            name,
+            name,
+        )
+        return {
+            "name": name,
+            "number": "1",
+            "rollout_id": made.json()["rolloutId"],
+            "token_id": (await self.new_token())["id"],
+            "drift_id": str(drift[0]["drift_id"]),
+        }
+
     async def surface(self) -> Surface:
         """The command line of an admin."""
         return await self.stack.surface("admin")
@@ -255,6 +285,7 @@ async def running_target(directory: Path, tell: Callable[[str], None]) -> AsyncI
     """A system with connected clusters, for the length of the block."""
     pages: dict[str, Page] = {}
     allow_many_files()
+    shutil.rmtree(directory / "up", ignore_errors=True)
     async with AsyncExitStack() as opened:
         web_port = opened.enter_context(https_server(directory, pages))
         roots = opened.enter_context(trusted_certificates(directory))

@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from shared.contract.canonical import digest, digest_bytes
-from shared.contract.extension import ExtensionManifest, HelmSource, KustomizeSource, merge_values
+from shared.contract.extension import (
+    ExtensionManifest,
+    FluxSource,
+    HelmSource,
+    KustomizeSource,
+    merge_values,
+)
 
 CHART = b"not really a chart"
 
@@ -203,3 +209,25 @@ def test_an_overlay_comes_from_one_place(source: dict[str, Any]) -> None:
 def test_an_overlay_from_afar_is_pinned_and_has_no_credentials(source: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         KustomizeSource.model_validate(source)
+
+
+@pytest.mark.parametrize(
+    "repo",
+    [
+        "https://user:password@charts.example.org",
+        "https://user@charts.example.org",
+        "https://charts.example.org/?token=x",
+        "https://charts.example.org/#x",
+        "oci://user:password@registry.example.org/charts",
+    ],
+)
+def test_a_repository_has_no_credentials_in_it(repo: str) -> None:
+    with pytest.raises(ValidationError):
+        HelmSource(repo=repo, chart="web", version="1.0.0")
+
+
+def test_flux_may_name_a_user_but_no_password() -> None:
+    pinned = {"commit": "0" * 40, "kustomization": {}}
+    assert FluxSource.model_validate({"url": "ssh://git@example.org/team/a", **pinned})
+    with pytest.raises(ValidationError):
+        FluxSource.model_validate({"url": "https://user:password@example.org/team/a", **pinned})

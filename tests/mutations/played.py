@@ -1,0 +1,38 @@
+"""Mutants against the system that is attacked: with things in it that they may ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import httpx
+
+from tests.attacks.target import Target
+from tests.mutations.sending import AT_ONCE, Credentials, Findings, send_all
+
+GROWTH = 0.10
+"""The host may have so much more memory at the end than after the warm-up."""
+REQUEST_SECONDS = 60.0
+
+
+async def play(
+    target: Target,
+    *,
+    seed: int,
+    count: int,
+    tell: Callable[[Findings], None] = lambda _: None,
+) -> Findings:
+    """Send so many, and say what was answered."""
+    known = await target.things("mutated")
+    pid = target.stack.children["control-plane"].pid
+    if pid is None:
+        raise AssertionError("the control plane does not run")
+    credentials = Credentials(
+        target.bearer("admin"), target.bearer("platform"), await target.enrolled()
+    )
+    limits = httpx.Limits(max_connections=AT_ONCE)
+    async with httpx.AsyncClient(
+        base_url=target.url, timeout=REQUEST_SECONDS, limits=limits, trust_env=False
+    ) as client:
+        return await send_all(
+            client, credentials, known=known, pid=pid, seed=seed, count=count, tell=tell
+        )
