@@ -96,6 +96,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "freezes_delete": OPERATOR,
         "drift_list": READER,
         "drift_correct": OPERATOR,
+        "drift_correct_many": OPERATOR,
         "drift_accept": OPERATOR,
         "events_list": READER,
         "tenants_list": PLATFORM,

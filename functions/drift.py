@@ -8,10 +8,16 @@ from functions.edge.endpoint import Call
 from functions.edge.paging import PageQuery
 from functions.edge.resource import Resource
 from shared.contract.base import Name
-from shared.contract.cluster import Drift, DriftAccept, DriftAction
+from shared.contract.cluster import (
+    CorrectionsAsked,
+    Drift,
+    DriftAccept,
+    DriftAction,
+    DriftCorrection,
+)
 from shared.contract.page import Page
 from shared.contract.states import DriftKind
-from shared.services import drift
+from shared.services import corrections, drift
 from shared.services.drift import DriftFilter
 
 api = Resource("drift")
@@ -40,6 +46,12 @@ async def drift_list(call: Call, query: DriftQuery) -> Page[Drift]:
 async def drift_correct(call: Call, drift_id: UUID, body: DriftAction = NO_REASON) -> Drift:
     """Ask the cluster's agent to set it right, once."""
     return await drift.correct(call.cp, call.caller, drift_id, body)
+
+
+@api.endpoint("POST", "v1/drift/correct")
+async def drift_correct_many(call: Call, body: DriftCorrection) -> CorrectionsAsked:
+    """Ask for the correction of an extension's drift over many clusters, at its rollouts' pace."""
+    return await corrections.ask(call.cp, call.caller, body)
 
 
 @api.endpoint("POST", "v1/drift/{drift_id}/accept")

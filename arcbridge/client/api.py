@@ -28,9 +28,11 @@ from shared.contract.cluster import (
     Cluster,
     ClusterExtension,
     ClusterPatch,
+    CorrectionsAsked,
     Drift,
     DriftAccept,
     DriftAction,
+    DriftCorrection,
     InventoryObject,
 )
 from shared.contract.events import Event, EventVerification, HealthSummary
@@ -292,6 +294,13 @@ class Drifts(_Group):
     def correct(self, drift_id: UUID, *, reason: str | None = None) -> Drift:
         """Ask the cluster's agent to set it right once."""
         return self._post(Drift, "drift", drift_id, "correct", body=DriftAction(reason=reason))
+
+    def correct_many(
+        self, extension: str, *, labels: str | None = None, reason: str | None = None
+    ) -> CorrectionsAsked:
+        """Have an extension's drift set right on many clusters, at the pace of its rollouts."""
+        body = DriftCorrection(extension=extension, labels=labels, reason=reason)
+        return self._post(CorrectionsAsked, "drift", "correct", body=body)
 
     def accept(self, drift_id: UUID, *, reason: str, expires_at: datetime) -> Drift:
         """Call the differences right, until then."""

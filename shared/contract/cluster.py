@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, StringConstraints
 
 from shared.contract.base import (
     Annotations,
@@ -18,6 +18,7 @@ from shared.contract.base import (
     Timestamp,
     WireModel,
 )
+from shared.contract.rollout import WaitingFor
 from shared.contract.states import ConnectionState, DriftKind, ExtensionPhase
 from shared.contract.status import Condition, Difference
 
@@ -125,6 +126,27 @@ class Drift(WireModel):
     differences: tuple[Difference, ...] = ()
     truncated: bool = False
     correcting: bool = False
+    """The agent was asked to set it right, and has not answered yet."""
+    waiting_for: WaitingFor | None = None
+    """Why a correction that was asked for has not gone out yet."""
+
+
+class DriftCorrection(WireModel):
+    """The body of POST /drift/correct: the open drifts of one extension, over many clusters."""
+
+    extension: Name
+    labels: Annotated[str, StringConstraints(max_length=2048)] | None = None
+    """Only on the clusters that this selector matches, as in GET /clusters: `env=prod,!legacy`."""
+    reason: Reason | None = None
+
+
+class CorrectionsAsked(WireModel):
+    """The answer: corrections go out at the pace of the extension's rollouts."""
+
+    asked: int
+    """Drifts that are to be corrected and were not before."""
+    waiting: int
+    """Of the extension's, those that have not gone out yet."""
 
 
 class DriftAccept(WireModel):

@@ -12,6 +12,8 @@ from shared.contract.desired import AcceptedDrift
 from shared.contract.errors import ErrorCode, FieldError
 from shared.contract.extension import DriftTarget
 from shared.contract.page import Page
+from shared.contract.reasons import ReasonCode
+from shared.contract.rollout import WaitingFor
 from shared.contract.states import DriftKind
 from shared.contract.status import Difference
 from shared.domain.errors import ArcBridgeError
@@ -94,7 +96,7 @@ async def correct(cp: ControlPlane, caller: Caller, drift_id: UUID, action: Drif
             message=action.reason or "",
             data={"extension": drift.extension, "drift": str(drift_id), "correction": correction},
         )
-    return drift.model_copy(update={"correcting": True})
+    return drift.model_copy(update={"correcting": True, "waiting_for": None})
 
 
 async def accept(cp: ControlPlane, caller: Caller, drift_id: UUID, how: DriftAccept) -> Drift:
@@ -139,6 +141,7 @@ async def accept(cp: ControlPlane, caller: Caller, drift_id: UUID, how: DriftAcc
 
 async def _take(tx: Transaction, caller: Caller, drift_id: UUID) -> Drift:
     """An open drift of live objects, locked. The other kinds end by the agent's own doing."""
+    await tx.one(_Q.lock_assignment, tenant=caller.tenant, id=drift_id)
     locked = await tx.one(_Q.lock, tenant=caller.tenant, id=drift_id)
     row = locked and await tx.one(
         _Q.list, tenant=caller.tenant, id=drift_id, cluster=None, extension=None, kind=None,
@@ -216,6 +219,17 @@ def _drift(row: Row) -> Drift:
         differences=tuple(Difference.model_validate(entry) for entry in row["differences"]),
         truncated=row["truncated"],
         correcting=row["correcting"],
+        waiting_for=_waiting(row["extension"], row["correction_asked_at"]),
+    )
+
+
+def _waiting(extension: str, asked_at: datetime | None) -> WaitingFor | None:
+    if asked_at is None:
+        return None
+    return WaitingFor(
+        reason=ReasonCode.PACED,
+        message=f"to be corrected as soon as the pace of {extension} has a token for it",
+        since=asked_at,
     )
 
 

@@ -40,13 +40,34 @@ def buckets(
     """
     pace = strategy.pace
     own = Rate(per_minute or pace.per_minute, pace.burst)
-    found = [
+    return [
         Bucket(f"ab:pace:{{{tenant}}}:rollout:{rollout_id}", own),
-        Bucket(f"ab:pace:{{{tenant}}}:tenant", TENANT),
+        *_shared(tenant, strategy, None if kind is RolloutKind.ROLLBACK else origin),
     ]
-    if pace.per_source is not None and origin and kind is not RolloutKind.ROLLBACK:
+
+
+def buckets_of_corrections(
+    tenant: str, extension: str, strategy: RolloutStrategy, origin: str | None
+) -> list[Bucket]:
+    """Every bucket that the correction of a drift is taken from: those of a rollout at its full
+    pace, with the extension's own in the place of the rollout's.
+    """
+    return [
+        Bucket(
+            f"ab:pace:{{{tenant}}}:correct:{extension}",
+            Rate(strategy.pace.per_minute, strategy.pace.burst),
+        ),
+        *_shared(tenant, strategy, origin),
+    ]
+
+
+def _shared(tenant: str, strategy: RolloutStrategy, origin: str | None) -> list[Bucket]:
+    """The tenant's and, where the strategy counts by it, the chart registry's."""
+    found = [Bucket(f"ab:pace:{{{tenant}}}:tenant", TENANT)]
+    if strategy.pace.per_source is not None and origin:
         name = hashlib.sha256(origin.encode()).hexdigest()[:16]
-        rate = Rate(pace.per_source, max(1, min(pace.burst, round(pace.per_source))))
+        per_source = strategy.pace.per_source
+        rate = Rate(per_source, max(1, min(strategy.pace.burst, round(per_source))))
         found.append(Bucket(f"ab:pace:{{{tenant}}}:source:{name}", rate))
     return found
 

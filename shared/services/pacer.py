@@ -23,11 +23,11 @@ from shared.planner.decisions import Plan, Release
 from shared.planner.grant import granted, wanted
 from shared.planner.plan import plan
 from shared.planner.waiting import paced
-from shared.services import adaptive_pace, catch_up, pace, wakeups
+from shared.services import adaptive_pace, catch_up, corrections, pace, wakeups
 from shared.services.caller import Caller
 from shared.services.carry_out import Done, carry_out
 from shared.services.failpoints import hit
-from shared.services.hot_path import REDIS_ERRORS, HotPath
+from shared.services.hot_path import HotPath
 from shared.services.rollout_view import BATCH, Looked, look
 from shared.store.json import jsonb
 from shared.store.queries import load
@@ -55,6 +55,7 @@ async def tick(cp: HotPath) -> int:
     others from being looked at.
     """
     await catch_up.run(cp)
+    await corrections.run(cp)
     async with cp.db.platform() as tx:
         due = await tx.all(_Q.due_rollouts, now=cp.clock(), limit=ROLLOUTS)
     places = asyncio.Semaphore(AT_ONCE)
@@ -183,12 +184,4 @@ async def _afterwards(cp: HotPath, tenant: str, passed: _Passed) -> None:
     if rollback is not None:
         await pace.fill(cp, tenant, rollback.rollout_id, passed.looked.view.strategy)
     if passed.done.released or passed.done.reverted:
-        await wake(cp)
-
-
-async def wake(cp: HotPath) -> None:
-    """Send the wake-ups of the outbox; relays do it too, so a failure costs seconds only."""
-    try:
-        await wakeups.send(cp)
-    except (*REDIS_ERRORS, ArcBridgeError) as error:
-        _log.warning("wakeups.failed", extra={"error": type(error).__name__})
+        await wakeups.try_to_send(cp)

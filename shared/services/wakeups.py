@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,13 +19,15 @@ from typing import Final
 
 from redis.asyncio import Redis
 
+from shared.domain.errors import ArcBridgeError
 from shared.services.cluster_key import ClusterKey
-from shared.services.hot_path import HotPath
+from shared.services.hot_path import REDIS_ERRORS, HotPath
 from shared.store.queries import load
 from shared.store.transaction import Row
 from shared.telemetry.tracing import is_traceparent
 
 _Q = load("wakeups")
+_log = logging.getLogger(__name__)
 
 CHANNEL: Final = "ab:wake"
 CLUSTERS_PER_MESSAGE: Final = 500
@@ -106,6 +109,14 @@ async def send(cp: HotPath) -> int:
         if sent < ROWS_PER_BATCH:
             break
     return total
+
+
+async def try_to_send(cp: HotPath) -> None:
+    """`send` after a commit: relays do it too, so a failure costs seconds only."""
+    try:
+        await send(cp)
+    except (*REDIS_ERRORS, ArcBridgeError) as error:
+        _log.warning("wakeups.failed", extra={"error": type(error).__name__})
 
 
 async def _send_batch(cp: HotPath) -> int:

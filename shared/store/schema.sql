@@ -422,9 +422,12 @@ create table drifts (
     differences  jsonb not null default '[]',
     truncated    boolean not null default false,
     correcting   boolean not null default false,
+    correction_asked_at timestamptz,                     -- to be corrected as soon as the pace allows
     primary key (tenant_id, drift_id)
 );
 create unique index drifts_open on drifts (tenant_id, cluster_id, extension, kind) where resolved_at is null;
+create index drifts_to_correct on drifts (tenant_id, extension, correction_asked_at)
+    where correction_asked_at is not null and resolved_at is null;
 
 -- Wake-ups to send; written in the transaction of what they tell of.
 create table outbox (

@@ -40,7 +40,7 @@ def list_drift(
             ("kind", lambda d: d.kind),
             ("since", lambda d: d.since),
             ("differences", lambda d: f"{len(d.differences)}{'+' if d.truncated else ''}"),
-            ("correcting", lambda d: d.correcting),
+            ("correcting", lambda d: "waits for the pace" if d.waiting_for else d.correcting),
         ],
     )
     if session.output is Format.TABLE:
@@ -81,6 +81,26 @@ def correct(
     from arcbridge.cli.output import show_one
 
     show_one(session, session.client.drift.correct(uuid_of(drift), reason=reason))
+
+
+@command(app, "correct-many")
+def correct_many(
+    session: Session,
+    extension: Annotated[str, typer.Argument(help="The extension's name.")],
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            "--labels", "-l", help="Only on clusters with these: env=prod,region in (eu,us)."
+        ),
+    ] = None,
+    reason: Annotated[
+        str | None, typer.Option("--reason", help="Why; kept in the audit trail.")
+    ] = None,
+) -> None:
+    """Have an extension's drift set right on many clusters, at the pace of its rollouts."""
+    from arcbridge.cli.output import show_one
+
+    show_one(session, session.client.drift.correct_many(extension, labels=labels, reason=reason))
 
 
 @command(app, "accept")

@@ -1,7 +1,7 @@
 -- name: list
 -- A page of open drifts, oldest first; with an id only that one.
 select d.drift_id, d.cluster_id, c.name as cluster, d.extension, d.kind, d.revision, d.since,
-       d.differences, d.truncated, d.correcting
+       d.differences, d.truncated, d.correcting, d.correction_asked_at
 from drifts d
 join clusters c on c.tenant_id = d.tenant_id and c.cluster_id = d.cluster_id
 where d.tenant_id = %(tenant)s and d.resolved_at is null
@@ -13,6 +13,15 @@ where d.tenant_id = %(tenant)s and d.resolved_at is null
        or (d.since, d.drift_id) > (%(after_since)s, %(after_id)s::uuid))
 order by d.since, d.drift_id
 limit %(limit)s;
+
+-- name: lock_assignment
+-- Take the assignment that a drift is of, before the drift: reports take them in this order.
+select a.extension
+from drifts d
+join assignments a on a.tenant_id = d.tenant_id and a.cluster_id = d.cluster_id
+                  and a.extension = d.extension
+where d.tenant_id = %(tenant)s and d.drift_id = %(id)s
+for no key update of a;
 
 -- name: lock
 -- Take an open drift's row.
@@ -29,8 +38,83 @@ returning correction;
 
 -- name: mark_correcting
 -- A correction was asked for.
-update drifts set correcting = true
+update drifts set correcting = true, correction_asked_at = null
 where tenant_id = %(tenant)s and drift_id = %(id)s;
+
+-- name: correctable
+-- Open drifts of one extension's objects that nobody corrects yet, with their clusters' labels.
+select d.drift_id, c.labels
+from drifts d
+join clusters c on c.tenant_id = d.tenant_id and c.cluster_id = d.cluster_id
+where d.tenant_id = %(tenant)s and d.extension = %(extension)s and d.kind = 'manifest'
+  and d.resolved_at is null and not d.correcting and d.correction_asked_at is null
+order by d.since, d.drift_id
+limit %(limit)s;
+
+-- name: ask_corrections
+-- These drifts are to be corrected as the pace allows.
+update drifts set correction_asked_at = %(now)s
+where tenant_id = %(tenant)s and drift_id = any(%(ids)s::uuid[]) and resolved_at is null
+  and not correcting and correction_asked_at is null;
+
+-- name: waiting_corrections
+-- Extensions with drifts that wait to be corrected, over all tenants; those that wait longest first.
+select tenant_id, extension
+from drifts
+where correction_asked_at is not null and resolved_at is null
+group by tenant_id, extension
+order by min(correction_asked_at)
+limit %(limit)s;
+
+-- name: count_waiting_corrections
+-- How many drifts of an extension wait to be corrected.
+select count(*) from drifts
+where tenant_id = %(tenant)s and extension = %(extension)s
+  and correction_asked_at is not null and resolved_at is null;
+
+-- name: newest_spec
+-- What an extension's newest revision that may be used says.
+select spec from revisions
+where tenant_id = %(tenant)s and extension = %(extension)s and state <> 'Quarantined'
+order by number desc
+limit 1;
+
+-- name: release_corrections
+-- Ask the agents of the next drifts to set them right, as many as there are tokens. What a report has
+-- in hand is left for the next time. Where the extension is no longer wanted, nothing is asked.
+with due as (
+    select d.drift_id, d.cluster_id, a.absent
+    from drifts d
+    join assignments a on a.tenant_id = d.tenant_id and a.cluster_id = d.cluster_id
+                      and a.extension = d.extension
+    where d.tenant_id = %(tenant)s and d.extension = %(extension)s
+      and d.correction_asked_at is not null and d.resolved_at is null
+    order by d.correction_asked_at, d.drift_id
+    limit %(tokens)s
+    for no key update of a skip locked
+), marked as (
+    update drifts d
+    set correcting = not due.absent, correction_asked_at = null
+    from due
+    where d.tenant_id = %(tenant)s and d.drift_id = due.drift_id and d.resolved_at is null
+      and d.correction_asked_at is not null
+    returning d.drift_id, d.cluster_id, d.correcting
+), asked as (
+    update assignments a
+    set correction = a.correction + 1
+    from marked
+    where a.tenant_id = %(tenant)s and a.cluster_id = marked.cluster_id
+      and a.extension = %(extension)s and marked.correcting
+    returning a.cluster_id, a.correction
+), woken as (
+    insert into outbox (tenant_id, cluster_id, topic)
+    select %(tenant)s, asked.cluster_id, 'desired' from asked
+)
+select marked.drift_id, asked.correction, c.name as cluster
+from marked
+join asked on asked.cluster_id = marked.cluster_id
+join clusters c on c.tenant_id = %(tenant)s and c.cluster_id = marked.cluster_id
+order by marked.drift_id;
 
 -- name: lock_acceptances
 -- The differences that are accepted on this cluster.

@@ -204,6 +204,8 @@ def test_the_audit_trail_is_shown_and_verified(cli: Cli, cluster: JoinedCluster)
 def test_status_and_drift_answer(cli: Cli, cluster: JoinedCluster) -> None:
     assert "clusters" in ok(cli("status")).stdout
     assert data(cli("drift", "list", "-o", "json")) == []
+    unknown = cli("drift", "correct-many", "nothing", "-l", "env=prod")
+    assert unknown.exit_code == Exit.NOT_FOUND
 
 
 def test_a_deregistered_cluster_is_gone_from_the_list(
