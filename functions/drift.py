@@ -15,6 +15,7 @@ from shared.contract.cluster import (
     DriftAction,
     DriftCorrection,
 )
+from shared.contract.errors import ErrorCode
 from shared.contract.page import Page
 from shared.contract.states import DriftKind
 from shared.services import corrections, drift
@@ -48,7 +49,7 @@ async def drift_correct(call: Call, drift_id: UUID, body: DriftAction = NO_REASO
     return await drift.correct(call.cp, call.caller, drift_id, body)
 
 
-@api.endpoint("POST", "v1/drift/correct")
+@api.endpoint("POST", "v1/drift/correct", problems=(ErrorCode.NOT_FOUND,))
 async def drift_correct_many(call: Call, body: DriftCorrection) -> CorrectionsAsked:
     """Ask for the correction of an extension's drift over many clusters, at its rollouts' pace."""
     return await corrections.ask(call.cp, call.caller, body)
