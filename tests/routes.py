@@ -45,6 +45,7 @@ BODIES: Mapping[str, Any] = {
         "reason": "r",
     },
     "drift_accept": {"reason": "r", "expiresAt": LATER},
+    "drift_correct_many": {"extension": "web", "labels": "env=prod", "reason": "because"},
     "clusters_patch": {"labels": {"a": "b"}},
     "bootstrap_tokens_create": {"clusterName": "eu-9", "labels": {"a": "b"}, "lifetime": "5m"},
     "register": {

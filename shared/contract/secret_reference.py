@@ -79,7 +79,7 @@ class SecretReference(WireModel):
     region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")] | None = None
     """AWS: such as `eu-west-1`."""
     store: StoreReference | None = None
-    """With External Secrets: the store to use instead of one made from this reference."""
+    """The store to use with External Secrets, instead of one made from this reference."""
     service_account: Name | None = None
     """With External Secrets and no `store`: the ServiceAccount of the extension's namespace whose
     workload identity reads the vault."""
