@@ -21,6 +21,7 @@ from agent.desired.fetcher import Fetcher
 from agent.enrol.keeper import IdentityKeeper
 from agent.inventory.outbox import InventoryOutbox
 from agent.journal.journal import Journal
+from agent.link.bundles import BundleKeeper
 from agent.link.endings import End, Ended
 from agent.link.keeper import LinkKeeper
 from agent.link.messages import AgentFacts, Pulse
@@ -105,6 +106,10 @@ class Connection:
             ),
         )
 
+        self._bundles = BundleKeeper(
+            around.clock, random.random, around.identities.trust, around.story.noticed
+        )
+
     async def run(self) -> None:
         """Until cancelled."""
         try:
@@ -113,12 +118,19 @@ class Connection:
                 tasks.create_task(self.reporter.run())
                 tasks.create_task(self._link.run())
                 tasks.create_task(self._renewer.run())
+                tasks.create_task(self._bundles.run())
         finally:
             await self._transport.close()
 
     def use(self, identity: Identity) -> None:
-        """Another certificate came into use; its key signs and its stream opens from now on."""
+        """Another certificate came into use; its key signs and its stream opens from now on.
+
+        Other roots alone need no other stream: the next heartbeat says that they are held.
+        """
+        same = identity.serial == self._identity.serial
         self._identity = identity
+        if same:
+            return
         self._link.replace("a new certificate")
         self._link.retry_now()
 
@@ -152,6 +164,9 @@ class Connection:
     def inventory_acknowledged(self, checksum: str) -> None:
         self._around.inventory.acknowledged(checksum)
 
+    def ca_bundle(self, bundle_pem: str) -> None:
+        self._bundles.offer(bundle_pem)
+
     def noticed(self, reason: ReasonCode | None, message: str) -> None:
         self._around.story.noticed(reason, message)
 
@@ -168,13 +183,19 @@ class Connection:
 
     def _opening(self) -> Opening:
         journal = self._around.journal
-        return Opening(self._around.facts, journal.epoch, self._held_digest())
+        return Opening(
+            self._around.facts,
+            journal.epoch,
+            self._held_digest(),
+            self._identity.bundle_digest,
+        )
 
     def _pulse(self) -> Pulse:
         return Pulse(
             tally=self._around.tally(),
             reports_pending=self._around.journal.totals.events,
             desired_digest=self._held_digest(),
+            ca_bundle=self._identity.bundle_digest,
         )
 
     def _held_digest(self) -> str:

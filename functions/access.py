@@ -110,6 +110,8 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "tenants_import": PLATFORM,
         "tenants_import_records": PLATFORM,
         "tenants_import_finish": PLATFORM,
+        "ca_status": PLATFORM,
+        "ca_rotate": PLATFORM,
         "health_summary": RESPONDER,
         "health_live": ANYONE,
         "health_ready": ANYONE,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functions import (
     agent_manifest,
     bootstrap_tokens,
+    ca,
     clusters,
     desired,
     documents,
@@ -23,6 +24,7 @@ from functions.edge.endpoint import Endpoint
 from functions.edge.resource import Resource
 from functions.edge.timer import Timer
 from functions.timers import (
+    certificate_sweep,
     connectivity_sweep,
     drift_sweep,
     heartbeat_flush,
@@ -44,6 +46,7 @@ RESOURCES: tuple[Resource, ...] = (
     status.api,
     health.api,
     tenants.api,
+    ca.api,
     metrics.api,
     documents.api,
 )
@@ -52,6 +55,7 @@ TIMERS: tuple[Timer, ...] = (
     heartbeat_flush.timer,
     connectivity_sweep.timer,
     drift_sweep.timer,
+    certificate_sweep.timer,
     retention.timer,
 )
 

@@ -38,6 +38,7 @@ ENV AzureWebJobsScriptRoot=/home/site/wwwroot \
     ARCBRIDGE_HEARTBEAT_FLUSH_SCHEDULE="*/15 * * * * *" \
     ARCBRIDGE_CONNECTIVITY_SWEEP_SCHEDULE="0 * * * * *" \
     ARCBRIDGE_DRIFT_SWEEP_SCHEDULE="0 */5 * * * *" \
+    ARCBRIDGE_CERTIFICATE_SWEEP_SCHEDULE="30 * * * * *" \
     ARCBRIDGE_RETENTION_SCHEDULE="0 30 3 * * *"
 COPY --from=build /home/site/wwwroot /home/site/wwwroot
 RUN mkdir -p /azure-functions-host/Secrets && chown 10001:10001 /azure-functions-host/Secrets

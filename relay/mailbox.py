@@ -1,14 +1,16 @@
 """What waits to be sent on one stream: at most one message of each kind.
 
 Every message to an agent says how things are, not what happened, so a newer one makes the older of
-its kind needless. That bounds a stream's queue at six messages, whatever the agent reads or not.
+its kind needless. That bounds a stream's queue at seven messages, whatever the agent reads or not.
 """
 
 from __future__ import annotations
 
 from shared.rpc.v1 import relay_pb2 as pb
 
-_ORDER = ("welcome", "notice", "drain", "inventory_resync", "desired_changed", "ack")
+_ORDER = (
+    "welcome", "notice", "drain", "ca_bundle", "inventory_resync", "desired_changed", "ack",
+)  # fmt: skip
 
 
 class Mailbox:

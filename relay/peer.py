@@ -6,11 +6,11 @@ whom it names; whether its serial is a current one and not revoked, Postgres say
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.identity.issuer import CertificateIssuer
+from shared.identity.issuer import Authority
 from shared.identity.peer import Peer, PeerFlaw, PeerRefusedError, check_peer
 from shared.services.cluster_key import ClusterKey
 
@@ -19,7 +19,8 @@ from shared.services.cluster_key import ClusterKey
 class PeerReader:
     """Reads the agent out of a call's authentication context."""
 
-    issuer: CertificateIssuer
+    authorities: Callable[[], tuple[Authority, ...]]
+    """The issuing CAs that are good now."""
     trust_domain: str
 
     def read(self, auth_context: Mapping[str, Iterable[bytes]], now: datetime) -> Peer:
@@ -27,8 +28,9 @@ class PeerReader:
         leaf = next(iter(auth_context.get("x509_pem_cert", ())), None)
         if leaf is None:
             raise PeerRefusedError(PeerFlaw.UNREADABLE)
-        authorities = (self.issuer.authority,)
-        return check_peer(leaf, authorities=authorities, trust_domain=self.trust_domain, now=now)
+        return check_peer(
+            leaf, authorities=self.authorities(), trust_domain=self.trust_domain, now=now
+        )
 
 
 def key_of(peer: Peer) -> ClusterKey:

@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from redis.asyncio import Redis
 
 from relay.settings import RelaySettings
-from shared.identity.issuer import CertificateIssuer
-from shared.services.control_plane import now, open_issuer, open_redis
+from shared.services.authority import CertificateAuthority
+from shared.services.control_plane import now, open_keyring, open_redis
 from shared.services.passwordless import HostIdentity, postgres_password
 from shared.services.rate_limit import RateLimiter
 from shared.store.database import Database, Limits
@@ -27,7 +27,7 @@ class Resources:
 
     db: Database
     redis: Redis
-    issuer: CertificateIssuer
+    ca: CertificateAuthority
     limits: RateLimiter
     clock: Callable[[], datetime]
     """The current time in UTC."""
@@ -41,22 +41,25 @@ class Resources:
             identity = await stack.enter_async_context(HostIdentity.open())
             redis = open_redis(settings.redis_url, identity)
             stack.push_async_callback(redis.aclose)
-            database = Database.open(
-                settings.postgres_url,
-                password=postgres_password(settings.postgres_url, identity),
-                limits=Limits(max_connections=8),
-                name="arcbridge-relay",
+            db = await stack.enter_async_context(
+                Database.open(
+                    settings.postgres_url,
+                    password=postgres_password(settings.postgres_url, identity),
+                    limits=Limits(max_connections=8),
+                    name="arcbridge-relay",
+                )
+            )
+            keyring = open_keyring(
+                settings.ca_dir,
+                settings.ca_key_id,
+                settings.ca_chain,
+                timedelta(hours=settings.certificate_hours),
+                stack,
             )
             yield cls(
-                db=await stack.enter_async_context(database),
+                db=db,
                 redis=redis,
-                issuer=open_issuer(
-                    settings.ca_dir,
-                    settings.ca_key_id,
-                    settings.ca_chain,
-                    timedelta(hours=settings.certificate_hours),
-                    stack,
-                ),
+                ca=CertificateAuthority(db, keyring, now),
                 limits=RateLimiter(redis),
                 clock=now,
                 trust_domain=settings.trust_domain,

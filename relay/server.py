@@ -34,6 +34,7 @@ from relay.service import RelayService
 from relay.session import SILENT_INTERVALS, Hall
 from relay.settings import RelaySettings
 from relay.tls import ServerIdentity
+from relay.trust import TrustKeeper
 from relay.wakes import OutboxDrain, WakeListener
 from shared.contract.limits import GRPC_MESSAGE_BYTES, STREAMS_PER_CONNECTION
 from shared.domain.errors import ArcBridgeError
@@ -114,8 +115,9 @@ class RelayServer:
             wait_seconds=settings.admission_seconds,
         )
         self._tls = ServerIdentity(
-            resources.issuer, settings.relay_host_names, resources.clock, self.metrics
+            resources.ca, settings.relay_host_names, resources.clock, self.metrics
         )
+        self._trust = TrustKeeper(resources, self.registry, self._tls, settings.name)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[RelayServer]:
@@ -123,6 +125,7 @@ class RelayServer:
         settings = self._settings
         server = grpc.aio.server(options=transport_options(settings))
         rpc.add_AgentRelayServicer_to_server(self._service(), server)  # type: ignore[no-untyped-call] # generated
+        await self._trust.learn()
         credentials = await self._tls.credentials()
         address = f"{settings.relay_bind}:{settings.relay_port}"
         self.port = server.add_secure_port(address, credentials)
@@ -140,6 +143,7 @@ class RelayServer:
                 await self._drain(server)
                 await ended(tasks)
                 await self._releases.flush()
+                await self._trust.leave()
                 await self._flusher.flush()
                 log.info("relay ended", relay=settings.name)
 
@@ -149,13 +153,14 @@ class RelayServer:
             self._buffer,
             Intake(self._resources, self.metrics),
             self.metrics,
+            self._trust,
             self._settings.name,
         )
         return RelayService(
             self._settings,
             self._resources,
             hall,
-            PeerReader(self._resources.issuer, self._settings.trust_domain),
+            PeerReader(lambda: self._trust.authorities, self._settings.trust_domain),
             self._gate,
             self.registry,
             self._admission,
@@ -179,6 +184,7 @@ class RelayServer:
             listener.run(),
             OutboxDrain(self._resources, self.metrics).run(settings.outbox_seconds),
             self._tls.run(),
+            self._trust.run(settings.trust_seconds),
         ]
 
     def _routes(self) -> dict[str, Route]:

@@ -28,6 +28,7 @@ from shared.rpc.status import status_of, trailers_of
 from shared.rpc.v1 import relay_pb2 as pb
 from shared.rpc.v1 import relay_pb2_grpc as rpc
 from shared.services import certificates
+from shared.services.heartbeats import is_digest
 from shared.services.sessions import Applicant, Grant
 from shared.telemetry.logs import get_logger
 from shared.telemetry.tracing import Kind, span, traceparent
@@ -130,6 +131,7 @@ class RelayService(rpc.AgentRelayServicer):
         ending = Ending.FAILED
         try:
             self._welcome(stream, hello, grant)
+            self._hall.trust.greet(stream, _bundle_of(hello))
             self._log_connect(context, stream, hello, grant)
             ending = await Session(self._hall, context, stream, self._limits()).converse()
         except asyncio.CancelledError:
@@ -228,7 +230,13 @@ def _applicant(peer: Peer, hello: pb.Hello) -> Applicant:
         agent_version=_fact(hello.agent_version),
         kubernetes_version=_fact(hello.kubernetes_version),
         distribution=_fact(hello.distribution),
+        ca_bundle=_bundle_of(hello),
     )
+
+
+def _bundle_of(hello: pb.Hello) -> str:
+    """The digest of the roots that the agent trusts; empty where it does not say."""
+    return hello.ca_bundle_digest if is_digest(hello.ca_bundle_digest) else ""
 
 
 def _fact(text: str) -> str:

@@ -20,6 +20,7 @@ from relay.intake import Assembly, Intake, ProtocolError, refused
 from relay.metrics import RelayMetrics
 from relay.rates import Rate
 from relay.stream import Stream
+from relay.trust import TrustKeeper
 from shared.contract.errors import ErrorCode
 from shared.contract.limits import CLOCK_SKEW_ALLOWED
 from shared.contract.reasons import ReasonCode
@@ -71,6 +72,7 @@ class Hall:
     buffer: HeartbeatBuffer
     intake: Intake
     metrics: RelayMetrics
+    trust: TrustKeeper
     relay_id: str
 
 
@@ -165,6 +167,8 @@ class Session:
             )
         )
         self._tell_of_skew(skew)
+        if beat.ca_bundle_digest and is_digest(beat.ca_bundle_digest):
+            self._hall.trust.hold(self._stream, beat.ca_bundle_digest)
 
     def _tell_of_skew(self, skew: timedelta | None) -> None:
         """Once for each session: an agent with a wrong clock should say so on its cluster."""

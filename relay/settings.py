@@ -85,8 +85,8 @@ class RelaySettings:
     )
     """The certificates that go with the key in Key Vault."""
 
-    certificate_hours: int = setting(
-        whole_between(1, 720), "whole hours from 1 to 720", default=168
+    certificate_hours: float = setting(
+        number_between(0.02, 720), "hours from 1 to 720, less with a CA in a folder", default=168.0
     )
     """Lifetime of the certificates that are issued here; as the control plane's."""
 
@@ -145,6 +145,9 @@ class RelaySettings:
 
     fencing_seconds: float = setting(number_between(0.1, 4), "seconds, 4 at most", default=3.0)
     """Revocations are looked up in Postgres this often; Redis only makes it sooner."""
+
+    trust_seconds: float = setting(number_between(0.1, 10), "seconds, 10 at most", default=5.0)
+    """How often the relay looks which CAs are trusted, and says which it takes."""
 
     wake_spread_seconds: float = setting(number_between(0, 600), "seconds", default=20.0)
     """After Redis was away every stream is told to look, spread over this time."""

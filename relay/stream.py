@@ -31,8 +31,9 @@ class Stream:
     """A stream that holds an epoch."""
 
     __slots__ = (
-        "_mailbox", "_send_seconds", "_sending", "_wire", "aging", "ending", "epoch",
-        "heartbeat_sequence", "instance_id", "key", "not_after", "scope", "serial",
+        "_mailbox", "_send_seconds", "_sending", "_wire", "aging", "bundle_held", "bundle_told",
+        "ending", "epoch", "heartbeat_sequence", "instance_id", "key", "not_after", "scope",
+        "serial",
     )  # fmt: skip
 
     def __init__(
@@ -52,6 +53,10 @@ class Stream:
         self.serial = serial
         self.not_after = not_after
         self.heartbeat_sequence = 0
+        self.bundle_held = ""
+        """Digest of the roots that the agent says it trusts."""
+        self.bundle_told = ""
+        """Digest of the roots that it was sent last."""
         self.ending: Ending | None = None
         self.aging = False
         self.scope: asyncio.Timeout | None = None

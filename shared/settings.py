@@ -98,9 +98,16 @@ def group_map(text: str) -> Mapping[str, str]:
     return MappingProxyType({group: Role(role).value for group, role in found.items()})
 
 
-def hours_between(least: int, most: int) -> Callable[[str], int]:
-    """A parser for whole hours within bounds."""
-    return seconds_between(least, most)
+def hours_between(least: float, most: float) -> Callable[[str], float]:
+    """A parser for hours within bounds, decimals allowed."""
+
+    def parse(text: str) -> float:
+        value = float(text)
+        if not least <= value <= most:
+            raise ValueError(text)
+        return value
+
+    return parse
 
 
 def seconds_between(least: int, most: int) -> Callable[[str], int]:
@@ -196,8 +203,8 @@ class Settings:
     """What certificates chain to; needed beside `ca_key_id`. The PEM itself is what an app setting
     that refers to a Key Vault secret holds."""
 
-    certificate_hours: int = setting(
-        hours_between(1, 720), "whole hours from 1 to 720", default=168
+    certificate_hours: float = setting(
+        hours_between(0.02, 720), "hours from 1 to 720, less with a CA in a folder", default=168.0
     )
     """How long an agent's certificate lasts; it is renewed at half of that."""
 

@@ -131,7 +131,14 @@ def control_plane_processes(
 
 NEVER = {
     f"ARCBRIDGE_{timer}_SCHEDULE": "0 0 0 1 1 *"
-    for timer in ("PACER", "HEARTBEAT_FLUSH", "CONNECTIVITY_SWEEP", "DRIFT_SWEEP", "RETENTION")
+    for timer in (
+        "PACER",
+        "HEARTBEAT_FLUSH",
+        "CONNECTIVITY_SWEEP",
+        "DRIFT_SWEEP",
+        "CERTIFICATE_SWEEP",
+        "RETENTION",
+    )
 }
 """Timers run only when a test asks for it."""
 

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from agent.credentials.keys import load_key
 from agent.credentials.trust import check_leaf, trusted_bundle
 from shared.contract.base import Name, WireModel
+from shared.contract.ca import bundle_digest
 from shared.contract.registration import AgentSettings, RegisterResponse
 
 
@@ -61,6 +62,11 @@ class Identity:
         """The same registration with a new key and certificate, checked like the first."""
         return replace(self, key_pem=key_pem, chain_pem=chain_pem, bundle_pem=bundle_pem).checked()
 
+    def trusting(self, bundle_pem: str) -> Identity:
+        """The same key and certificate with other roots. Raises UntrustedControlPlane for roots
+        that the certificate does not chain to."""
+        return replace(self, bundle_pem=bundle_pem).checked()
+
     def checked(self) -> Self:
         """Itself. Raises UntrustedControlPlane unless key, certificate and roots fit together."""
         public = self.key.public_key().public_bytes(
@@ -85,6 +91,11 @@ class Identity:
         return (
             base64.urlsafe_b64encode(self.leaf.fingerprint(hashes.SHA256())).rstrip(b"=").decode()
         )
+
+    @cached_property
+    def bundle_digest(self) -> str:
+        """Of the roots: what the relay is told."""
+        return bundle_digest(self.bundle_pem)
 
     @property
     def serial(self) -> str:

@@ -53,6 +53,8 @@ class IdentityKeeper:
     current: Identity | None = None
     _rejected_serial: str | None = None
     _look: asyncio.Event = field(default_factory=asyncio.Event)
+    _changing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Two changes at once, a new certificate and new roots, must not undo each other."""
 
     def reject(self) -> None:
         """The relay said that the current certificate does not count any more."""
@@ -62,8 +64,25 @@ class IdentityKeeper:
 
     async def adopt(self, identity: Identity) -> None:
         """Store a renewed identity, then take it into use."""
-        await self.registrar.secret.save(identity)
-        await self._use(identity)
+        async with self._changing:
+            await self.registrar.secret.save(identity)
+            await self._use(identity)
+
+    async def trust(self, bundle_pem: str) -> None:
+        """Store the roots that the relay sent, then trust them and no others.
+
+        Raises UntrustedControlPlane when the current certificate would not chain to them, and
+        KubeError; then those before stay.
+        """
+        async with self._changing:
+            if self.current is None:
+                return
+            identity = await asyncio.to_thread(self.current.trusting, bundle_pem)
+            if identity.bundle_digest == self.current.bundle_digest:
+                return
+            await self.registrar.secret.save(identity)
+            await self._use(identity)
+        log.info("trusted roots replaced", digest=identity.bundle_digest)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -113,7 +132,8 @@ class IdentityKeeper:
             cluster=identity.registration.cluster_name,
             cluster_id=str(identity.registration.cluster_id),
         )
-        await self._use(identity)
+        async with self._changing:
+            await self._use(identity)
         return LOOK_SECONDS
 
     async def _wait_for_other_token(self, spec: ClusterSpec, token: str) -> None:

@@ -28,10 +28,18 @@ class Pulse:
     tally: ExtensionTally
     reports_pending: int
     desired_digest: str
+    ca_bundle: str = ""
+    """Digest of the roots that the agent trusts."""
 
 
 def hello(
-    facts: AgentFacts, *, epoch: int, digest: str, inventory: str, now: datetime
+    facts: AgentFacts,
+    *,
+    epoch: int,
+    digest: str,
+    inventory: str,
+    ca_bundle: str,
+    now: datetime,
 ) -> pb.AgentMessage:
     """The first message of a stream."""
     return pb.AgentMessage(
@@ -44,6 +52,7 @@ def hello(
             inventory_checksum=inventory,
             agent_time=to_timestamp(now),
             instance_id=facts.instance_id,
+            ca_bundle_digest=ca_bundle,
         )
     )
 
@@ -60,5 +69,6 @@ def heartbeat(sequence: int, pulse: Pulse, now: datetime) -> pb.AgentMessage:
             extensions_drifted=pulse.tally.drifted,
             reports_pending=pulse.reports_pending,
             desired_digest=pulse.desired_digest,
+            ca_bundle_digest=pulse.ca_bundle,
         )
     )

@@ -59,15 +59,16 @@ class Renewer:
             await self.clock.sleep(max(least, (due - self.clock.now()).total_seconds()))
             # With a clock that is far ahead every certificate is past its half-life already.
             least = _life_seconds(identity) / 10
-            if self.identity() is identity:
+            if self.identity().serial == identity.serial:
                 await self._renew_until_done(identity)
 
     async def _renew_until_done(self, identity: Identity) -> None:
         # One key for all attempts at one renewal: an answer that got lost is given again.
         key = new_key()
         failures = 0
-        while self.identity() is identity:
-            if await self._attempt(identity, key):
+        # Other roots may come meanwhile: then the certificate is still the one to be renewed.
+        while self.identity().serial == identity.serial:
+            if await self._attempt(self.identity(), key):
                 return
             failures += 1
             # A short life leaves little time for trying: then the tries come closer together.

@@ -54,6 +54,10 @@ class SessionListener(Protocol):
         """The relay has stored the inventory of this checksum."""
         ...
 
+    def ca_bundle(self, bundle_pem: str) -> None:
+        """The roots to trust from now on; to be stored before the heartbeats say so."""
+        ...
+
     def noticed(self, reason: ReasonCode | None, message: str) -> None:
         """The relay says something about the agent; None for a reason this agent does not know."""
         ...
@@ -82,6 +86,8 @@ class Opening:
     facts: AgentFacts
     epoch: int
     digest: str
+    ca_bundle: str = ""
+    """Digest of the roots that the agent trusts."""
 
 
 @dataclass
@@ -134,6 +140,7 @@ class Session:
                     epoch=opening.epoch,
                     digest=opening.digest,
                     inventory=self.inventory.checksum(),
+                    ca_bundle=opening.ca_bundle,
                     now=self.clock.now(),
                 )
             )
@@ -178,6 +185,8 @@ class Session:
             case "ack":
                 if message.ack.inventory_checksum:
                     self.listener.inventory_acknowledged(message.ack.inventory_checksum)
+            case "ca_bundle":
+                self.listener.ca_bundle(message.ca_bundle.bundle)
             case "drain":
                 seconds = message.drain.spread_seconds
                 self.end(Ended(End.DRAINED, "the relay drains", spread_seconds=seconds))

@@ -7,6 +7,7 @@ import typer
 from arcbridge.cli.command import remember
 from arcbridge.cli.commands import (
     admin,
+    ca,
     cluster,
     declare,
     drift,
@@ -35,6 +36,7 @@ declare.register(app)
 app.add_typer(extension.app, name="extension")
 app.add_typer(rollouts.app, name="rollout")
 app.add_typer(freeze.app, name="freeze")
+app.add_typer(ca.app, name="ca")
 app.add_typer(drift.app, name="drift")
 events.register(app)
 health.register(app)

@@ -24,6 +24,7 @@ from shared.contract.archive import (
     ImportRequest,
 )
 from shared.contract.base import WireModel
+from shared.contract.ca import CaRotateRequest, CaStatus
 from shared.contract.cluster import (
     Cluster,
     ClusterExtension,
@@ -366,6 +367,18 @@ class Tenants(_Group):
         return self._post(Tenant, "tenants", name, "import", "finish", body=end)
 
 
+class CertificationAuthority(_Group):
+    """The CA, for platform admins."""
+
+    def status(self) -> CaStatus:
+        """Its generations, who takes them, and what a rotation waits for."""
+        return self._get(CaStatus, "ca")
+
+    def rotate(self, request: CaRotateRequest) -> CaStatus:
+        """Prepare the next generation, and take every step that can be taken."""
+        return self._post(CaStatus, "ca", "rotate", body=request)
+
+
 class Client:
     """The operators' API of one ArcBridge server; a context manager."""
 
@@ -388,6 +401,7 @@ class Client:
         self.drift = Drifts(self._transport)
         self.events = Events(self._transport)
         self.tenants = Tenants(self._transport)
+        self.ca = CertificationAuthority(self._transport)
 
     def health_summary(self) -> HealthSummary:
         """Open incidents, worst first, and counts by state."""

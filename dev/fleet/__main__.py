@@ -18,6 +18,7 @@ LEGS = (
     ("registered", "registration"),
     ("connected", "stream opened"),
     ("released -> started", "released to document fetched"),
+    ("heartbeat", "between two heartbeats"),
     ("fetched", "GET /desired"),
     ("reported", "POST /status"),
     ("released -> finished", "released to counted"),

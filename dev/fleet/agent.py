@@ -23,6 +23,7 @@ from agent.ids import RANDOM_BYTES, uuid7
 from agent.link.channel import relay_stub
 from agent.link.endings import End, Ended
 from agent.link.messages import AgentFacts, Pulse
+from agent.link.renewal import Renewer
 from agent.link.session import Opening, Session
 from agent.reconcile.seam import ExtensionTally
 from agent.report.batch import next_batch
@@ -39,6 +40,8 @@ Record = Callable[..., None]
 """Takes a kind of event and its fields."""
 DUPLICATE_PAUSE_SECONDS = 10.0
 REPORT_RETRY_SECONDS = 1.0
+LATE_INTERVALS = 2.0
+"""A heartbeat that comes after more than so many intervals stands for one that was lost."""
 
 
 class SkewedClock(SystemClock):
@@ -81,6 +84,10 @@ class FleetAgent:
     _generations: dict[str, int] = field(default_factory=dict)
     _phases: dict[str, ExtensionPhase] = field(default_factory=dict)
     _session: Session | None = None
+    _interval: float = 0.0
+    """Seconds between heartbeats, as the relay asks for."""
+    _beaten: float | None = None
+    """When the last heartbeat was sent; None after a time offline."""
 
     async def run(self) -> None:
         """Live until cancelled."""
@@ -92,12 +99,14 @@ class FleetAgent:
         )
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_stream())
+            group.create_task(self._renewer().run())
             group.create_task(self._follow(group))
             group.create_task(self._report())
 
     def leave(self) -> None:
         """Go offline."""
         self.online.clear()
+        self._beaten = None
         if self._session is not None:
             self._session.end(Ended(End.REPLACE, "offline"))
 
@@ -131,6 +140,23 @@ class FleetAgent:
         response = RegisterResponse.model_validate_json(answer.content)
         return Identity.from_answer(key, self.world.control_plane_url, self.ca_pin, response)
 
+    def _renewer(self) -> Renewer:
+        return Renewer(
+            SystemClock(),
+            _random,
+            identity=lambda: self._identity,
+            address=lambda: self._identity.registration.relay_address,
+            adopt=self._adopt,
+            on_failure=lambda why: self.world.record("renewal failed", why=why[:80]),
+        )
+
+    async def _adopt(self, identity: Identity) -> None:
+        """Another certificate is in use, and opens the next stream."""
+        self._identity = identity
+        self.world.record("renewed")
+        if self._session is not None:
+            self._session.end(Ended(End.REPLACE, "a new certificate"))
+
     # the stream
 
     async def _keep_stream(self) -> None:
@@ -138,10 +164,15 @@ class FleetAgent:
         while True:
             await self.online.wait()
             ended = await self._stream()
-            self.world.record("disconnected", why=f"{ended.end.value}, {ended.detail}"[:80])
+            why = f"{ended.end.value}, {ended.detail}"[:80]
+            self.world.record("disconnected", why=why)
+            if not ended.welcomed and ended.end is not End.REPLACE:
+                self.world.record("stream not opened", why=why)
             failures = 0 if ended.welcomed else failures + 1
             pause = max(backoff.delay(failures, _random), ended.retry_after)
-            if ended.end is End.DRAINED:
+            if ended.end is End.REPLACE:
+                pause = 0.0
+            elif ended.end is End.DRAINED:
                 pause = _random() * ended.spread_seconds
             elif ended.end is End.DUPLICATE:
                 pause += DUPLICATE_PAUSE_SECONDS
@@ -163,7 +194,7 @@ class FleetAgent:
                 1 + 4 * _random(), self._session.end, ended
             )
         try:
-            opening = Opening(facts, self._epoch, self._digest)
+            opening = Opening(facts, self._epoch, self._digest, self._identity.bundle_digest)
             async with relay_stub(
                 self._identity, self._identity.registration.relay_address
             ) as stub:
@@ -181,17 +212,24 @@ class FleetAgent:
             failed=phases.count(ExtensionPhase.FAILED),
             drifted=0,
         )
-        return Pulse(tally, len(self._journal), self._digest)
+        return Pulse(tally, len(self._journal), self._digest, self._identity.bundle_digest)
 
     # what the session tells (SessionListener)
 
     async def welcomed(self, welcome: pb.Welcome) -> None:
         self._epoch = welcome.session_epoch
+        self._interval = welcome.heartbeat_seconds
         self.world.record("connected", seconds=time.monotonic() - self._began)
         self._to_report.set()
 
     def beaten(self) -> None:
-        """Counted by the relay."""
+        now = time.monotonic()
+        if self._beaten is not None:
+            gap = now - self._beaten
+            self.world.record("heartbeat", seconds=gap)
+            if gap > LATE_INTERVALS * self._interval:
+                self.world.record("heartbeat late", why=f"{gap / self._interval:.0f} intervals")
+        self._beaten = now
 
     def desired_changed(self, traceparent: str | None) -> None:
         self.world.record("woken", cluster=self.character.name)
@@ -202,6 +240,10 @@ class FleetAgent:
 
     def inventory_acknowledged(self, checksum: str) -> None:
         """The fleet has no inventory."""
+
+    def ca_bundle(self, bundle_pem: str) -> None:
+        self._identity = self._identity.trusting(bundle_pem)
+        self.world.record("roots replaced")
 
     def noticed(self, reason: ReasonCode | None, message: str) -> None:
         self.world.record("noticed", why=reason.value if reason else message)

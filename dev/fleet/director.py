@@ -19,7 +19,7 @@ from psycopg.rows import class_row, dict_row
 from dev.backends import RedisServer, postgres, redis
 from dev.backends.process import free_port
 from dev.fleet.ledger import Ledger, Release
-from dev.fleet.scenario import Await, Kill, Leave, Pause, Publish, Return, Scenario
+from dev.fleet.scenario import Await, Kill, Leave, Pause, Publish, Return, Rotate, Scenario, Step
 from dev.fleet.workers import Workers, workers
 from dev.stack.settings import FAST_SCHEDULES, StackSettings
 from dev.stack.stack import Stack, stack
@@ -30,6 +30,7 @@ JOIN_SECONDS_PER_AGENT = 0.5
 JOIN_SECONDS = 120.0
 LOOK_SECONDS = 0.5
 HTTP_SECONDS = 60.0
+CERTIFICATE_HOURS = 168.0
 _RELEASES = """
     select t.rollout_id::text as rollout, r.kind, t.stage, s.total as stage_total,
            c.name as cluster, t.released_at, t.finished_at, t.generation
@@ -56,6 +57,9 @@ class Director:
     redis: RedisServer
     owner_url: str
     http: httpx.AsyncClient
+    """As the tenant's admin."""
+    platform: dict[str, str]
+    """The Authorization header of who runs the platform."""
     fleet: Workers
     ledger: Ledger
     say: Callable[[str], None]
@@ -83,7 +87,7 @@ class Director:
             await cursor.execute(_RELEASES)
             return await cursor.fetchall()
 
-    async def _do(self, step: Publish | Await | Leave | Return | Kill | Pause) -> None:
+    async def _do(self, step: Step) -> None:
         match step:
             case Publish(publish=revision):
                 await self._publish(revision)
@@ -99,6 +103,8 @@ class Director:
                 await self.fleet.order("online")
             case Kill():
                 await self._kill(step)
+            case Rotate():
+                await self._rotate(step)
             case Pause(wait_seconds=seconds):
                 await asyncio.sleep(seconds)
 
@@ -132,6 +138,21 @@ class Director:
             await self.redis.start()
         else:
             self.stack.children[step.kill].kill()
+
+    async def _rotate(self, step: Rotate) -> None:
+        """Start a rotation of the CA, and see it to its end. Raises ScenarioFailedError."""
+        started = await self._post("/ca/rotate", {}, self.platform)
+        before = next(each["id"] for each in started["generations"] if each["state"] == "Issuing")
+        self.say(f"the CA rotates: generation {before} is to go")
+
+        async def missing() -> str | None:
+            status = await self._get("/ca", self.platform)
+            states = {each["id"]: each["state"] for each in status["generations"]}
+            if states[before] == "Removed":
+                return None
+            return f"{states[before]}; waits {'; '.join(status['waitingFor']) or 'for the timer'}"
+
+        await self._within("the CA is rotated", step.within_seconds, missing)
 
     async def _reached(self, state: str) -> str | None:
         """None once the newest forward rollout is there, else where it is."""
@@ -187,8 +208,17 @@ class Director:
             await cursor.execute(statement.encode())
             return await cursor.fetchone() or {}
 
-    async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        answer = await self.http.post(path, json=body)
+    async def _get(self, path: str, headers: dict[str, str]) -> dict[str, Any]:
+        answer = await self.http.get(path, headers=headers)
+        if not answer.is_success:
+            raise ScenarioFailedError(f"GET {path}: {answer.status_code} {answer.text[:500]}")
+        result: dict[str, Any] = answer.json()
+        return result
+
+    async def _post(
+        self, path: str, body: dict[str, Any], headers: dict[str, str] | None = None
+    ) -> dict[str, Any]:
+        answer = await self.http.post(path, json=body, headers=headers)
         if not answer.is_success:
             raise ScenarioFailedError(f"POST {path}: {answer.status_code} {answer.text[:500]}")
         result: dict[str, Any] = answer.json()
@@ -209,7 +239,13 @@ async def directed(
         os.environ["ARCBRIDGE_POSTGRES_URL"] = database.url()
         os.environ["ARCBRIDGE_REDIS_URL"] = cache.url()
         settings = StackSettings(
-            state=state, http_port=free_port(), relay_port=free_port(), schedules=FAST_SCHEDULES
+            state=state,
+            http_port=free_port(),
+            relay_port=free_port(),
+            schedules=FAST_SCHEDULES,
+            certificate_hours=scenario.certificate_minutes / 60
+            if scenario.certificate_minutes
+            else CERTIFICATE_HOURS,
         )
         running = await exit_stack.enter_async_context(stack(settings, say))
         say(f"the stack runs at {settings.control_plane_url}; {size} agents join")
@@ -220,12 +256,15 @@ async def directed(
                 timeout=HTTP_SECONDS,
             )
         )
+        platform = {"Authorization": f"Bearer {await running.people.token('platformAdmin')}"}
         ledger = Ledger()
         tokens = await bootstrap_tokens(admin, scenario, size)
         fleet = await exit_stack.enter_async_context(
             workers(scenario, tokens, settings.control_plane_url, state, ledger.hear)
         )
-        yield Director(scenario, size, running, cache, database.url(), admin, fleet, ledger, say)
+        yield Director(
+            scenario, size, running, cache, database.url(), admin, platform, fleet, ledger, say
+        )
 
 
 async def bootstrap_tokens(

@@ -56,7 +56,7 @@ class Ledger:
         if "why" in event:
             self.counts[f"{kind}: {event['why']}"] += 1
         match kind:
-            case "registered" | "connected" | "fetched" | "reported":
+            case "registered" | "connected" | "fetched" | "reported" | "heartbeat":
                 self.times[kind].append(event["seconds"])
             case "started":
                 self.started[event["revision"]].add(event["cluster"])
@@ -103,6 +103,12 @@ def breaches(scenario: Scenario, releases: Sequence[Release], ledger: Ledger) ->
         seen = len(ledger.started[revision])
         if seen > most:
             found.append(f"{seen} clusters saw revision {revision}; {most} at most may")
+    if scenario.expect.undisturbed:
+        found += [
+            f"{ledger.counts[kind]} times: {kind}"
+            for kind in ("stream not opened", "renewal failed", "heartbeat late")
+            if ledger.counts[kind]
+        ]
     if ledger.counts["refused"]:
         found.append(f"{ledger.counts['refused']} status reports were refused")
     return found

@@ -82,13 +82,20 @@ class Kill(_Part):
     for_seconds: Seconds = 3.0
 
 
+class Rotate(_Part):
+    """Rotate the CA, until nobody trusts the one before."""
+
+    rotate: Literal["ca"]
+    within_seconds: Seconds = 600.0
+
+
 class Pause(_Part):
     """Let time pass."""
 
     wait_seconds: Seconds
 
 
-Step = Publish | Await | Leave | Return | Kill | Pause
+Step = Publish | Await | Leave | Return | Kill | Rotate | Pause
 
 
 class Expectation(_Part):
@@ -102,6 +109,8 @@ class Expectation(_Part):
     """After the last step every agent must be there."""
     least_reconnects: Annotated[int, Field(ge=0)] = 0
     """So that a scenario of disturbances cannot pass undisturbed."""
+    undisturbed: bool = False
+    """No stream may fail to open, no renewal fail, and no heartbeat be lost."""
 
 
 class Scenario(_Part):
@@ -109,6 +118,8 @@ class Scenario(_Part):
 
     about: str
     seed: int = 1
+    certificate_minutes: Annotated[float, Field(ge=2)] | None = None
+    """Lifetime of the certificates; a week otherwise."""
     nature: Nature = Nature()
     broken_revisions: tuple[int, ...] = ()
     """Revisions that become ready nowhere."""

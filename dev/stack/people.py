@@ -15,6 +15,7 @@ USERS = {
     "admin": "admin@demo",
     "platform": "platform@demo",
     "otherAdmin": "admin@other",
+    "platformAdmin": "platform@demo",
 }
 """Key in dev.json to the user's name."""
 HOME_TENANT = "demo"

@@ -22,6 +22,7 @@ SCHEDULES: Mapping[str, str] = {
     "ARCBRIDGE_HEARTBEAT_FLUSH_SCHEDULE": "*/15 * * * * *",
     "ARCBRIDGE_CONNECTIVITY_SWEEP_SCHEDULE": "0 * * * * *",
     "ARCBRIDGE_DRIFT_SWEEP_SCHEDULE": "0 */5 * * * *",
+    "ARCBRIDGE_CERTIFICATE_SWEEP_SCHEDULE": "30 * * * * *",
     "ARCBRIDGE_RETENTION_SCHEDULE": "0 30 3 * * *",
 }
 FAST_SCHEDULES: Mapping[str, str] = {
@@ -30,6 +31,7 @@ FAST_SCHEDULES: Mapping[str, str] = {
     "ARCBRIDGE_HEARTBEAT_FLUSH_SCHEDULE": "*/2 * * * * *",
     "ARCBRIDGE_CONNECTIVITY_SWEEP_SCHEDULE": "*/5 * * * * *",
     "ARCBRIDGE_DRIFT_SWEEP_SCHEDULE": "*/5 * * * * *",
+    "ARCBRIDGE_CERTIFICATE_SWEEP_SCHEDULE": "*/5 * * * * *",
 }
 
 
@@ -48,6 +50,8 @@ class StackSettings:
     """Whether PostgreSQL survives a crash of the machine."""
     heartbeat_seconds: int = 10
     poll_seconds: int = 30
+    certificate_hours: float = 168.0
+    """Lifetime of the certificates that are issued."""
     token_lifetime_seconds: int = 86_400
     """Of people's tokens: a day, the most that Entra ID can be set to."""
     schedules: Mapping[str, str] = field(default_factory=lambda: SCHEDULES)
@@ -118,5 +122,6 @@ def control_plane_environ(
         "ARCBRIDGE_CA_DIR": str(settings.ca_directory),
         "ARCBRIDGE_HEARTBEAT_SECONDS": str(settings.heartbeat_seconds),
         "ARCBRIDGE_POLL_SECONDS": str(settings.poll_seconds),
+        "ARCBRIDGE_CERTIFICATE_HOURS": str(settings.certificate_hours),
         **settings.schedules,
     }

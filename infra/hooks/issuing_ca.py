@@ -1,11 +1,12 @@
 """Certifies the issuing key of a Key Vault with an offline root, and keeps the chain for azd.
 
-    python infra/hooks/issuing_ca.py --vault NAME --root DIRECTORY [--days 180]
+    python infra/hooks/issuing_ca.py --vault NAME --root DIRECTORY [--days 180] [--out FILE]
 
 The root's key is made at the first run, sealed with a passphrase (ARCBRIDGE_ROOT_PASSPHRASE, or
 asked for), and belongs on a medium that is kept offline: agents trust what it signs for ten years.
-The issuing key stays in Key Vault; only its public half is read. Run it again before the issuing
-certificate ends: with the same root, agents notice nothing. A root that is there is never replaced.
+The issuing key stays in Key Vault; only its public half is read. Before the issuing certificate
+ends, make a new version of the key and run this again with --out: the chain goes to that file, for
+`arcbridge ca rotate`. A root that is there is never replaced.
 """
 
 from __future__ import annotations
@@ -104,6 +105,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--vault", required=True, help="the vault's name")
     parser.add_argument("--root", required=True, type=Path, help="folder with the root")
     parser.add_argument("--days", type=int, default=ISSUING_LIFETIME.days)
+    parser.add_argument("--out", type=Path, help="write the chain there, not to azd")
     chosen = parser.parse_args(arguments)
     passphrase = _passphrase()
     now = datetime.now(UTC)
@@ -111,11 +113,16 @@ def main(arguments: list[str] | None = None) -> int:
         "az", "keyvault", "key", "show", "--vault-name", chosen.vault, "--name", KEY_NAME,
         "--output", "json",
     )  # fmt: skip
-    public_key = public_key_of(json.loads(answer)["key"])
+    jwk = json.loads(answer)["key"]
+    public_key = public_key_of(jwk)
     make_root(chosen.root, passphrase, now)
     lifetime = timedelta(days=chosen.days)
     chain = certify(public_key, chosen.root, passphrase, now=now, lifetime=lifetime)
-    _run("azd", "env", "set", CHAIN_VARIABLE, base64.b64encode(chain.encode()).decode())
+    if chosen.out is not None:
+        chosen.out.write_text(chain)
+        sys.stdout.write(f"arcbridge ca rotate --chain {chosen.out} --key-id {jwk['kid']}\n")
+    else:
+        _run("azd", "env", "set", CHAIN_VARIABLE, base64.b64encode(chain.encode()).decode())
     sys.stdout.write(f"certified for {chosen.days} days; keep {chosen.root} offline from now on\n")
     return 0
 

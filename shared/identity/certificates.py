@@ -22,7 +22,7 @@ from shared.identity.spiffe import SpiffeId
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
 BACKDATED = timedelta(minutes=5)
-"""So that a clock a little behind ours accepts a fresh certificate."""
+"""So that a clock a little behind ours accepts a fresh certificate; a tenth of a short life."""
 LEAF_LIFETIME = timedelta(days=7)
 LEAF_LIFETIME_MIN = timedelta(hours=1)
 LEAF_LIFETIME_MAX = timedelta(days=30)
@@ -209,7 +209,7 @@ def _base(
         .issuer_name(subject if issuer is None else issuer.subject)
         .public_key(public_key)
         .serial_number(serial)
-        .not_valid_before(now - BACKDATED)
+        .not_valid_before(now - min(BACKDATED, lifetime / 10))
         .not_valid_after(ends)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
         .add_extension(

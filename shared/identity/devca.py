@@ -1,7 +1,8 @@
 """Makes a CA for development: `python -m shared.identity.devca DIR`.
 
 A root and an issuing CA, both P-256. The root's key is dropped at once: nothing needs it again, a
-new CA is made with one command. A folder that holds a CA already is left as it is.
+new generation with a root of its own is made with one command (`--next`), for `arcbridge ca rotate`
+to take up. A folder that holds a CA already is otherwise left as it is.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from shared.identity import certificates
 from shared.identity.certificates import ISSUING_LIFETIME, ROOT_LIFETIME
-from shared.identity.file_issuer import ISSUING_CERTIFICATE, ISSUING_KEY, ROOTS
+from shared.identity.file_issuer import ISSUING_CERTIFICATE, ISSUING_KEY, ROOTS, named
 from shared.identity.issuer import signature_hash
 
 
@@ -28,8 +29,21 @@ def make(
     """Make a CA in `directory`; False when there is one already."""
     if (directory / ISSUING_KEY).exists():
         return False
-    now = now or datetime.now(UTC)
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _make(directory, "", now or datetime.now(UTC), lifetime)
+    return True
+
+
+def make_next(
+    directory: Path, *, now: datetime | None = None, lifetime: timedelta = ISSUING_LIFETIME
+) -> str:
+    """Make another generation beside those of `directory`; its files' suffix."""
+    suffix = f"-{secrets.token_hex(4)}"
+    _make(directory, suffix, now or datetime.now(UTC), lifetime)
+    return suffix
+
+
+def _make(directory: Path, suffix: str, now: datetime, lifetime: timedelta) -> None:
     root_key = ec.generate_private_key(ec.SECP256R1())
     root = certificates.authority(
         root_key.public_key(),
@@ -48,11 +62,12 @@ def make(
         now=now,
         lifetime=lifetime,
     ).sign(root_key, signature_hash(root_key))
-    (directory / ROOTS).write_text(certificates.certificate_pem(root))
-    (directory / ISSUING_CERTIFICATE).write_text(certificates.certificate_pem(issuing))
-    # Last, and by a rename: a folder with a key is a whole one.
-    _write_key(directory / ISSUING_KEY, key)
-    return True
+    (directory / named(ROOTS, suffix)).write_text(certificates.certificate_pem(root))
+    (directory / named(ISSUING_CERTIFICATE, suffix)).write_text(
+        certificates.certificate_pem(issuing)
+    )
+    # Last, and by a rename: a generation with a key is a whole one.
+    _write_key(directory / named(ISSUING_KEY, suffix), key)
 
 
 def _serial() -> int:
@@ -77,9 +92,16 @@ def main(arguments: list[str] | None = None) -> int:
     """Make it, and say where."""
     parser = argparse.ArgumentParser(prog="python -m shared.identity.devca", description=__doc__)
     parser.add_argument("directory", type=Path)
-    directory: Path = parser.parse_args(arguments).directory
+    parser.add_argument("--next", action="store_true", help="add a generation to the CA")
+    options = parser.parse_args(arguments)
+    directory: Path = options.directory
     made = make(directory)
-    sys.stdout.write(f"{'made a CA in' if made else 'there is a CA already in'} {directory}\n")
+    if made or not options.next:
+        said = "made a CA in" if made else "there is a CA already in"
+    else:
+        make_next(directory)
+        said = "added a generation to the CA in"
+    sys.stdout.write(f"{said} {directory}\n")
     return 0
 
 

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -66,6 +66,8 @@ class CertificateIssuer(Protocol):
 class SigningIssuer(ABC):
     """An issuer over any way to sign."""
 
+    leaf_lifetime_min: ClassVar[timedelta] = certificates.LEAF_LIFETIME_MIN
+
     def __init__(
         self,
         authority: Authority,
@@ -73,8 +75,8 @@ class SigningIssuer(ABC):
         leaf_lifetime: timedelta,
         random: Callable[[int], bytes],
     ) -> None:
-        if not (certificates.LEAF_LIFETIME_MIN <= leaf_lifetime <= certificates.LEAF_LIFETIME_MAX):
-            raise ValueError("a leaf's lifetime is between 1 hour and 30 days")
+        if not (self.leaf_lifetime_min <= leaf_lifetime <= certificates.LEAF_LIFETIME_MAX):
+            raise ValueError(f"a leaf's lifetime is between {self.leaf_lifetime_min} and 30 days")
         self.authority = authority
         self._lifetime = leaf_lifetime
         self._random = random

@@ -79,20 +79,15 @@ class KeyVaultIssuer(SigningIssuer):
         self._client.close()
 
 
-def connect(key_id: str, chain_pem: bytes, *, leaf_lifetime: timedelta) -> KeyVaultIssuer:
+def connect(key_id: str, authority: Authority, *, leaf_lifetime: timedelta) -> KeyVaultIssuer:
     """An issuer on the key `https://<vault>.vault.azure.net/keys/<name>/<version>`.
 
-    `chain_pem` holds the issuing CA's certificate, then the roots. The identity is the host's
-    managed one, or whatever else azure-identity finds.
+    The identity is the host's managed one, or whatever else azure-identity finds.
     """
     from azure.identity import DefaultAzureCredential
     from azure.keyvault.keys.crypto import CryptographyClient
 
-    issuing, *roots = x509.load_pem_x509_certificates(chain_pem)
-    if not roots:
-        raise ValueError("the CA's chain needs the issuing certificate and at least one root")
     client = CryptographyClient(key_id, DefaultAzureCredential())
-    authority = Authority(issuing=issuing, roots=tuple(roots))
     return KeyVaultIssuer(client, authority, leaf_lifetime=leaf_lifetime)
 
 

@@ -29,6 +29,7 @@ async def create(
 ) -> CreatedBootstrapToken:
     """A token for one registration. Its text is in the answer and nowhere else."""
     now = cp.clock()
+    issuing = (await cp.ca.trust()).issuing
     secret = bootstrap.make(
         caller.tenant, ids.new_id(), secrets.token_bytes(bootstrap.SECRET_BYTES)
     )
@@ -40,7 +41,7 @@ async def create(
         created_at=now,
         expires_at=now + request.lifetime,
         token=secret.text,
-        ca_pin=cp.issuer.authority.pin,
+        ca_pin=issuing.authority.pin,
     )
     async with cp.db.tenant(caller.tenant) as tx:
         await tx.execute(
@@ -48,6 +49,7 @@ async def create(
             tenant=caller.tenant,
             token_id=token.id,
             secret_sha256=secret.sha256,
+            ca=issuing.id,
             cluster_name=token.cluster_name,
             labels=jsonb(token.labels),
             created_by=token.created_by,

@@ -17,9 +17,10 @@ from shared.contract.reasons import ReasonCode
 from shared.domain.errors import ArcBridgeError
 from shared.identity import csr as requests
 from shared.identity.certificates import IssuedCertificate, spki
-from shared.identity.issuer import CertificateIssuer
 from shared.identity.spiffe import SpiffeId
+from shared.identity.trust import Generation, Trust
 from shared.services import audit, rate_limit
+from shared.services.authority import CertificateAuthority
 from shared.services.caller import Caller
 from shared.services.rate_limit import RateLimiter
 from shared.store.database import Database
@@ -41,7 +42,7 @@ class Issuance(Protocol):
         ...
 
     @property
-    def issuer(self) -> CertificateIssuer: ...
+    def ca(self) -> CertificateAuthority: ...
 
     @property
     def limits(self) -> RateLimiter: ...
@@ -88,12 +89,12 @@ async def renew(
     public_key = spki(key)
     async with cp.db.tenant(tenant) as tx:
         held = await held_by(tx, tenant, cluster_id, public_key)
+    trust = await cp.ca.trust()
     if held is not None:
-        return _renewed(cp, held)
+        return _renewed(trust, held)
     await cp.limits.check(rate_limit.RENEW, f"{tenant}/{cluster_id}")
-    issued = await cp.issuer.issue_agent(
-        key, spiffe_id=SpiffeId(cp.trust_domain, tenant, cluster_id), now=cp.clock()
-    )
+    identity = SpiffeId(cp.trust_domain, tenant, cluster_id)
+    issued = await cp.ca.issue_agent(trust.issuing, key, identity)
     async with cp.db.tenant(tenant) as tx:
         cluster = await tx.one(_Q.lock_cluster, tenant=tenant, cluster_id=cluster_id)
         stored = await tx.one(
@@ -108,14 +109,14 @@ async def renew(
             raise ArcBridgeError(ErrorCode.UNAUTHENTICATED, "the certificate is not a current one")
         held = await held_by(tx, tenant, cluster_id, public_key)
         if held is not None:
-            return _renewed(cp, held)
+            return _renewed(trust, held)
         await tx.execute(_Q.retire_unseen, tenant=tenant, cluster_id=cluster_id)
         if stored["state"] == "New":
             # It renews with a certificate of which we had not yet noticed that it is in use.
             await tx.execute(
                 _Q.reinstate, tenant=tenant, cluster_id=cluster_id, serial=presented_serial
             )
-        await _add(tx, tenant, cluster_id, issued, "New", cp.clock())
+        await _add(tx, tenant, cluster_id, trust.issuing, issued, "New", cp.clock())
         await audit.append(
             tx,
             Caller(actor=f"cluster:{cluster_id}", tenant=tenant, cluster_id=cluster_id),
@@ -123,7 +124,7 @@ async def renew(
             f"cluster/{cluster['name']}",
             data={"serial": issued.serial, "before": presented_serial},
         )
-    return Renewed(issued.serial, issued.pem_chain, cp.issuer.authority.bundle, issued.not_after)
+    return Renewed(issued.serial, issued.pem_chain, trust.bundle, issued.not_after)
 
 
 async def find(cp: Issuance, sha256: str) -> Holder:
@@ -185,22 +186,28 @@ async def held_by(
 
 
 async def replace_all(
-    tx: Transaction, tenant: str, cluster_id: UUID, issued: IssuedCertificate, now: datetime
+    tx: Transaction,
+    tenant: str,
+    cluster_id: UUID,
+    signer: Generation,
+    issued: IssuedCertificate,
+    now: datetime,
 ) -> None:
     """The certificate of a registration: the only good one from now on."""
     await tx.execute(_Q.retire_all, tenant=tenant, cluster_id=cluster_id)
-    await _add(tx, tenant, cluster_id, issued, "Current", now)
+    await _add(tx, tenant, cluster_id, signer, issued, "Current", now)
 
 
 async def _add(
     tx: Transaction,
     tenant: str,
     cluster_id: UUID,
+    signer: Generation,
     issued: IssuedCertificate,
     state: str,
     now: datetime,
 ) -> None:
-    await tx.execute(
+    added = await tx.execute(
         _Q.add,
         tenant=tenant,
         cluster_id=cluster_id,
@@ -208,12 +215,17 @@ async def _add(
         sha256=issued.sha256,
         public_key=issued.public_key,
         pem_chain=issued.pem_chain,
+        ca=signer.id,
         state=state,
         not_before=issued.not_before,
         not_after=issued.not_after,
         now=now,
     )
+    if not added:
+        raise ArcBridgeError(
+            ErrorCode.UNAVAILABLE, "the CA that signed it was removed: try again", retry_after=1.0
+        )
 
 
-def _renewed(cp: Issuance, held: dict[str, Any]) -> Renewed:
-    return Renewed(held["serial"], held["pem_chain"], cp.issuer.authority.bundle, held["not_after"])
+def _renewed(trust: Trust, held: dict[str, Any]) -> Renewed:
+    return Renewed(held["serial"], held["pem_chain"], trust.bundle, held["not_after"])

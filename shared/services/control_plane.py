@@ -6,7 +6,6 @@ worker that starts while one of them is away serves as soon as it is back.
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -20,9 +19,12 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from shared.contract.states import Role
-from shared.identity.issuer import CertificateIssuer
+from shared.identity.certificates import LEAF_LIFETIME_MIN
 from shared.identity.jwks import KeySets
+from shared.identity.keyring import FileKeyring, Keyring, KeyVaultKeyring, Offer
 from shared.identity.oidc import OidcPolicy, TokenVerifier
+from shared.identity.trust import authority_of
+from shared.services.authority import CertificateAuthority
 from shared.services.key_fetching import KeyFetcher
 from shared.services.passwordless import (
     HostIdentity,
@@ -47,7 +49,7 @@ class ControlPlane:
     redis: Redis
     clock: Callable[[], datetime]
     """The current time in UTC."""
-    issuer: CertificateIssuer
+    ca: CertificateAuthority
     tokens: TokenVerifier
     limits: RateLimiter
 
@@ -65,23 +67,25 @@ class ControlPlane:
             redis = open_redis(settings.redis_url, identity)
             stack.push_async_callback(redis.aclose)
             fetcher = await stack.enter_async_context(KeyFetcher.open())
+            db = await stack.enter_async_context(
+                Database.open(
+                    settings.postgres_url,
+                    password=postgres_password(settings.postgres_url, identity),
+                )
+            )
+            keyring = open_keyring(
+                settings.ca_dir,
+                settings.ca_key_id,
+                settings.ca_chain,
+                timedelta(hours=settings.certificate_hours),
+                stack,
+            )
             yield cls(
                 settings=settings,
-                db=await stack.enter_async_context(
-                    Database.open(
-                        settings.postgres_url,
-                        password=postgres_password(settings.postgres_url, identity),
-                    )
-                ),
+                db=db,
                 redis=redis,
                 clock=now,
-                issuer=open_issuer(
-                    settings.ca_dir,
-                    settings.ca_key_id,
-                    settings.ca_chain,
-                    timedelta(hours=settings.certificate_hours),
-                    stack,
-                ),
+                ca=CertificateAuthority(db, keyring, now),
                 tokens=TokenVerifier(policy(settings), KeySets(fetcher.fetch, time.monotonic), now),
                 limits=RateLimiter(redis),
             )
@@ -111,28 +115,33 @@ def open_redis(url: str, identity: HostIdentity | None = None) -> Redis:
     )
 
 
-def open_issuer(
+def open_keyring(
     directory: Path | None,
     key_id: str | None,
     chain: str | None,
     lifetime: timedelta,
     stack: AsyncExitStack,
-) -> CertificateIssuer:
+) -> Keyring:
     """The CA that the settings name: a key in Key Vault, or a folder in development."""
     if key_id is not None and chain is not None:
         from shared.identity import key_vault_issuer
 
-        pem = chain.encode() if chain.startswith(PEM_START) else Path(chain).read_bytes()
-        issuer = key_vault_issuer.connect(key_id, pem, leaf_lifetime=lifetime)
-        stack.callback(issuer.close)
-        return issuer
+        if lifetime < LEAF_LIFETIME_MIN:
+            raise SettingsError(["ARCBRIDGE_CERTIFICATE_HOURS must be 1 or more with Key Vault"])
+        pem = chain if chain.startswith(PEM_START) else Path(chain).read_text()
+        ring = KeyVaultKeyring(
+            Offer(authority_of(pem), key_id),
+            connect=lambda key_id, authority: key_vault_issuer.connect(
+                key_id, authority, leaf_lifetime=lifetime
+            ),
+        )
+        stack.callback(ring.close)
+        return ring
     if directory is None:
         raise SettingsError(
             ["either ARCBRIDGE_CA_KEY_ID and ARCBRIDGE_CA_CHAIN, or ARCBRIDGE_CA_DIR must be set"]
         )
-    from shared.identity.file_issuer import FileIssuer
-
-    return FileIssuer(directory, leaf_lifetime=lifetime, random=secrets.token_bytes)
+    return FileKeyring(directory, leaf_lifetime=lifetime)
 
 
 def policy(settings: Settings) -> OidcPolicy:

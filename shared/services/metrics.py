@@ -31,6 +31,11 @@ _GAUGES: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     ),
     "drifts": ("arcbridge_drifts_open", "Open drifts by kind", ("kind",)),
     "targets": ("arcbridge_targets_in_flight", "Released targets by state", ("state",)),
+    "ca_not_after": (
+        "arcbridge_ca_not_after_timestamp_seconds",
+        "End of the issuing CA, and of the one prepared to follow, seconds since 1970",
+        ("state",),
+    ),
     "outbox_rows": ("arcbridge_outbox_rows", "Wake-ups that wait to be sent", ()),
     "outbox_age": ("arcbridge_outbox_oldest_seconds", "Age of the oldest such wake-up", ()),
     "heartbeat_lag": (

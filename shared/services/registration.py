@@ -24,6 +24,7 @@ from shared.identity import bootstrap, csr
 from shared.identity.bootstrap import BootstrapSecret
 from shared.identity.certificates import IssuedCertificate, PublicKey, spki
 from shared.identity.spiffe import SpiffeId
+from shared.identity.trust import Generation, Trust
 from shared.services import audit, certificates, ids, placement, quotas, rate_limit
 from shared.services.caller import Caller
 from shared.services.control_plane import ControlPlane
@@ -42,6 +43,8 @@ class Claim:
 
     cluster_id: UUID
     preset_labels: dict[str, str]
+    ca: str
+    """The generation of the CA whose root the agent was shown: only that one convinces it."""
 
 
 async def register(
@@ -68,9 +71,11 @@ async def register(
         traceparent=traceparent,
     )
     identity = SpiffeId(cp.trust_domain, secret.tenant, claim.cluster_id)
-    issued = await cp.issuer.issue_agent(key, spiffe_id=identity, now=cp.clock())
-    held = await _settle(cp, caller, secret, request, claim, issued)
-    return _answer(cp, secret.tenant, request.cluster_name, claim.cluster_id, held)
+    trust = await cp.ca.trust()
+    signer = trust.find(claim.ca) or trust.issuing
+    issued = await cp.ca.issue_agent(signer, key, identity)
+    held = await _settle(cp, caller, secret, request, claim, signer, issued)
+    return _answer(cp, trust, secret.tenant, request.cluster_name, claim.cluster_id, held)
 
 
 async def _claim(
@@ -87,7 +92,7 @@ async def _claim(
         if token is None or flaw is not None:
             raise _refused(address, flaw or "unknown")
         if token["used_cluster"] is not None:
-            return Claim(token["used_cluster"], token["labels"])
+            return Claim(token["used_cluster"], token["labels"], token["ca"])
         cluster_id = await _cluster_id(tx, secret.tenant, request.cluster_name, token, now)
         await tx.execute(
             _Q.use_token,
@@ -97,7 +102,7 @@ async def _claim(
             used_key=spki(key),
             cluster_id=cluster_id,
         )
-        return Claim(cluster_id, token["labels"])
+        return Claim(cluster_id, token["labels"], token["ca"])
 
 
 def _flaw(
@@ -141,6 +146,7 @@ async def _settle(
     secret: BootstrapSecret,
     request: RegisterRequest,
     claim: Claim,
+    signer: Generation,
     issued: IssuedCertificate,
 ) -> IssuedCertificate:
     """Store the certificate; of two that raced, the stored one counts for both."""
@@ -150,7 +156,9 @@ async def _settle(
         if held is not None:
             return dataclasses.replace(issued, **held)
         again = await _store_cluster(tx, caller, request, claim, cp.clock())
-        await certificates.replace_all(tx, caller.tenant, claim.cluster_id, issued, cp.clock())
+        await certificates.replace_all(
+            tx, caller.tenant, claim.cluster_id, signer, issued, cp.clock()
+        )
         await placement.reconsider(tx, caller.tenant, claim.cluster_id)
         await audit.append(
             tx,
@@ -196,14 +204,19 @@ async def _store_cluster(
 
 
 def _answer(
-    cp: ControlPlane, tenant: str, name: str, cluster_id: UUID, held: IssuedCertificate
+    cp: ControlPlane,
+    trust: Trust,
+    tenant: str,
+    name: str,
+    cluster_id: UUID,
+    held: IssuedCertificate,
 ) -> RegisterResponse:
     return RegisterResponse(
         cluster_id=cluster_id,
         tenant=tenant,
         cluster_name=name,
         certificate_chain=held.pem_chain,
-        ca_bundle=cp.issuer.authority.bundle,
+        ca_bundle=trust.bundle,
         not_after=held.not_after,
         serial=held.serial,
         relay_address=cp.settings.relay_address,

@@ -39,6 +39,8 @@ class Applicant:
     agent_version: str = ""
     kubernetes_version: str = ""
     distribution: str = ""
+    ca_bundle: str = ""
+    """Digest of the roots that it trusts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +126,22 @@ async def release(cp: HotPath, ended: Mapping[ClusterKey, int], *, relay_id: str
         await tx.execute(_Q.release, **_keys(ended), epochs=list(ended.values()), relay_id=relay_id)
 
 
+async def note_bundles(cp: HotPath, held: Mapping[ClusterKey, tuple[int, str]]) -> None:
+    """Cluster -> epoch and digest of the roots that its agent says it trusts. Raises Unavailable.
+
+    Straight to Postgres: what a rotation of the CA rests on does not pass through Redis.
+    """
+    if not held:
+        return
+    async with cp.db.platform() as tx:
+        await tx.execute(
+            _Q.note_bundles,
+            **_keys(held),
+            epochs=[epoch for epoch, _ in held.values()],
+            digests=[digest for _, digest in held.values()],
+        )
+
+
 async def note_duplicate(db: Database, key: ClusterKey, grant: Grant) -> None:
     """Put it on record that two agents use one identity; once for each time it begins.
 
@@ -194,6 +212,7 @@ async def _grant_epochs(
         _Q.grant_epochs,
         **_keys([each.key for each in admitted]),
         instances=[each.instance_id for each in admitted],
+        ca_bundles=[each.ca_bundle for each in admitted],
         relay_id=relay_id,
         now=now,
         alive_since=alive_since,

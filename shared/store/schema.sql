@@ -17,6 +17,7 @@ create table bootstrap_tokens (
     tenant_id     text not null references tenants,
     token_id      uuid not null,
     secret_sha256 bytea not null,
+    ca            text not null,     -- generation of the CA whose root was shown beside it
     cluster_name  text,
     labels        jsonb not null default '{}',
     created_by    text not null,
@@ -59,6 +60,7 @@ create table certificates (
     sha256      text not null,           -- base64url of the DER, as in x5t#S256
     public_key  bytea not null,          -- SubjectPublicKeyInfo, DER
     pem_chain   text not null,
+    ca          text not null,           -- generation of the CA that signed it
     state       text not null check (state in ('New','Current','Retired','Revoked')),
     not_before  timestamptz not null,
     not_after   timestamptz not null,
@@ -71,6 +73,36 @@ create unique index certificates_by_thumbprint on certificates (sha256);
 create unique index certificates_by_serial on certificates (serial);
 -- The relays ask every few seconds what was revoked lately.
 create index certificates_by_revocation on certificates (revoked_at) where revoked_at is not null;
+
+-- The issuing CA, generation by generation; its keys are elsewhere. Of the platform, of no tenant.
+create table ca_generations (
+    generation_id text primary key,      -- start of the issuing certificate's fingerprint
+    chain         text not null,         -- PEM: issuing certificate, then its roots
+    key_id        text,                  -- of the key in Key Vault; null for a file
+    pin           text not null,         -- of the first root
+    not_after     timestamptz not null,
+    state         text not null check (state in ('Prepared','Issuing','Retiring','Removed')),
+    serves_since  timestamptz,           -- relays' own certificates are of the newest that serves
+    prepared_by   text not null,
+    audit_tenant  text references tenants,              -- whose trail tells of its rotation
+    overridden_by text,                  -- who lets it go on without the clusters that are offline
+    prepared_at   timestamptz not null,
+    issuing_at    timestamptz,
+    retiring_at   timestamptz,
+    removed_at    timestamptz
+);
+create unique index ca_generations_issuing on ca_generations (state) where state = 'Issuing';
+create unique index ca_generations_prepared on ca_generations (state) where state = 'Prepared';
+
+-- The relays that are there, and which generations of the CA each of them takes.
+create table relays (
+    relay_id text primary key,
+    trusts   text[] not null,
+    serves   text not null,
+    seen_at  timestamptz not null
+);
+grant select, insert, update, delete on ca_generations, relays to arcbridge_platform;
+grant select on ca_generations to arcbridge_app;
 
 -- Liveness stands apart from the clusters, so that heartbeats never touch their rows. Nothing that a
 -- heartbeat changes is indexed and pages have room, so that an update stays in its page (HOT).
@@ -90,6 +122,7 @@ create table sessions (
     extensions_drifted integer not null default 0,
     reports_pending   integer not null default 0,
     desired_digest    text not null default '',
+    ca_bundle         text not null default '',         -- digest of the roots that the agent trusts
     takeovers         integer not null default 0,       -- epochs granted while another instance lived
     last_takeover_at  timestamptz,
     primary key (tenant_id, cluster_id),

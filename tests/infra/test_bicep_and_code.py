@@ -29,6 +29,7 @@ TUNED_IN_CODE = {
     "ARCBRIDGE_SEND_SECONDS",
     "ARCBRIDGE_FLUSH_SECONDS",
     "ARCBRIDGE_FENCING_SECONDS",
+    "ARCBRIDGE_TRUST_SECONDS",
     "ARCBRIDGE_WAKE_SPREAD_SECONDS",
     "ARCBRIDGE_OUTBOX_SECONDS",
 }
@@ -87,7 +88,7 @@ def test_limits_of_parameters_are_those_of_the_settings() -> None:
 ROLES = {
     # who, role, on what: the code that needs it
     ("functions", "signerRole", "issuingKey"): ("shared/identity/key_vault_issuer.py", ".sign("),
-    ("relay", "signerRole", "issuingKey"): ("relay/resources.py", "open_issuer("),
+    ("relay", "signerRole", "issuingKey"): ("relay/resources.py", "open_keyring("),
     ("operator", "readerRole", "vault"): ("infra/hooks/issuing_ca.py", '"keyvault", "key"'),
     ("functions", "blobOwnerRole", "account"): ("host.json", '"version": "2.0"'),
     ("functions", "tableContributorRole", "account"): ("host.json", '"version": "2.0"'),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,9 +13,10 @@ import psycopg
 import pytest
 
 from shared.identity import devca
-from shared.identity.file_issuer import FileIssuer
 from shared.identity.jwks import KeySets
+from shared.identity.keyring import FileKeyring
 from shared.identity.oidc import TokenVerifier
+from shared.services.authority import CertificateAuthority
 from shared.services.control_plane import ControlPlane, open_redis, policy
 from shared.services.rate_limit import RateLimiter
 from shared.settings import Settings
@@ -79,7 +79,11 @@ async def control_plane_of(settings: Settings, clock: Clock) -> AsyncIterator[Co
                 db=database,
                 redis=redis,
                 clock=clock,
-                issuer=FileIssuer(settings.ca_dir, random=secrets.token_bytes),
+                ca=CertificateAuthority(
+                    database,
+                    FileKeyring(settings.ca_dir, leaf_lifetime=timedelta(days=7)),
+                    clock,
+                ),
                 tokens=TokenVerifier(policy(settings), KeySets(no_keys, lambda: 0.0), clock),
                 limits=RateLimiter(redis),
             )

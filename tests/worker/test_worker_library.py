@@ -32,6 +32,7 @@ TIMERS = (
     "heartbeat_flush",
     "connectivity_sweep",
     "drift_sweep",
+    "certificate_sweep",
     "retention",
 )
 DIRECTORY_ID = "11111111-1111-4111-8111-111111111111"

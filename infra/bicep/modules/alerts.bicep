@@ -63,6 +63,15 @@ var logAlerts = [
     window: 'PT15M'
   }
   {
+    name: 'ca-rotation-due'
+    severity: 2
+    runbook: 'platform/CaRotationDue.md'
+    description: 'The issuing CA ends within a month: it must be rotated.'
+    query: 'AppTraces | where Message has "the CA must be rotated"'
+    threshold: 5
+    window: 'PT15M'
+  }
+  {
     name: 'hot-path-down'
     severity: 2
     runbook: 'platform/HotPathDown.md'

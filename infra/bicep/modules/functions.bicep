@@ -305,6 +305,10 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
           value: '0 */5 * * * *'
         }
         {
+          name: 'ARCBRIDGE_CERTIFICATE_SWEEP_SCHEDULE'
+          value: '30 * * * * *'
+        }
+        {
           name: 'ARCBRIDGE_RETENTION_SCHEDULE'
           value: '0 30 3 * * *'
         }

@@ -24,13 +24,14 @@ class AgentMessage(_message.Message):
     def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., inventory_full: _Optional[_Union[InventoryFull, _Mapping]] = ..., inventory_delta: _Optional[_Union[InventoryDelta, _Mapping]] = ..., traceparent: _Optional[str] = ...) -> None: ...
 
 class RelayMessage(_message.Message):
-    __slots__ = ("welcome", "desired_changed", "inventory_resync", "drain", "ack", "notice", "traceparent")
+    __slots__ = ("welcome", "desired_changed", "inventory_resync", "drain", "ack", "notice", "ca_bundle", "traceparent")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     DESIRED_CHANGED_FIELD_NUMBER: _ClassVar[int]
     INVENTORY_RESYNC_FIELD_NUMBER: _ClassVar[int]
     DRAIN_FIELD_NUMBER: _ClassVar[int]
     ACK_FIELD_NUMBER: _ClassVar[int]
     NOTICE_FIELD_NUMBER: _ClassVar[int]
+    CA_BUNDLE_FIELD_NUMBER: _ClassVar[int]
     TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     desired_changed: DesiredChanged
@@ -38,11 +39,12 @@ class RelayMessage(_message.Message):
     drain: Drain
     ack: Ack
     notice: Notice
+    ca_bundle: CaBundle
     traceparent: str
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., desired_changed: _Optional[_Union[DesiredChanged, _Mapping]] = ..., inventory_resync: _Optional[_Union[InventoryResync, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., notice: _Optional[_Union[Notice, _Mapping]] = ..., traceparent: _Optional[str] = ...) -> None: ...
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., desired_changed: _Optional[_Union[DesiredChanged, _Mapping]] = ..., inventory_resync: _Optional[_Union[InventoryResync, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., notice: _Optional[_Union[Notice, _Mapping]] = ..., ca_bundle: _Optional[_Union[CaBundle, _Mapping]] = ..., traceparent: _Optional[str] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("last_session_epoch", "agent_version", "kubernetes_version", "distribution", "desired_digest", "inventory_checksum", "agent_time", "instance_id")
+    __slots__ = ("last_session_epoch", "agent_version", "kubernetes_version", "distribution", "desired_digest", "inventory_checksum", "agent_time", "instance_id", "ca_bundle_digest")
     LAST_SESSION_EPOCH_FIELD_NUMBER: _ClassVar[int]
     AGENT_VERSION_FIELD_NUMBER: _ClassVar[int]
     KUBERNETES_VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -51,6 +53,7 @@ class Hello(_message.Message):
     INVENTORY_CHECKSUM_FIELD_NUMBER: _ClassVar[int]
     AGENT_TIME_FIELD_NUMBER: _ClassVar[int]
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
+    CA_BUNDLE_DIGEST_FIELD_NUMBER: _ClassVar[int]
     last_session_epoch: int
     agent_version: str
     kubernetes_version: str
@@ -59,10 +62,11 @@ class Hello(_message.Message):
     inventory_checksum: str
     agent_time: _timestamp_pb2.Timestamp
     instance_id: str
-    def __init__(self, last_session_epoch: _Optional[int] = ..., agent_version: _Optional[str] = ..., kubernetes_version: _Optional[str] = ..., distribution: _Optional[str] = ..., desired_digest: _Optional[str] = ..., inventory_checksum: _Optional[str] = ..., agent_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., instance_id: _Optional[str] = ...) -> None: ...
+    ca_bundle_digest: str
+    def __init__(self, last_session_epoch: _Optional[int] = ..., agent_version: _Optional[str] = ..., kubernetes_version: _Optional[str] = ..., distribution: _Optional[str] = ..., desired_digest: _Optional[str] = ..., inventory_checksum: _Optional[str] = ..., agent_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., instance_id: _Optional[str] = ..., ca_bundle_digest: _Optional[str] = ...) -> None: ...
 
 class Heartbeat(_message.Message):
-    __slots__ = ("sequence", "agent_time", "extensions", "extensions_ready", "extensions_failed", "extensions_drifted", "reports_pending", "desired_digest")
+    __slots__ = ("sequence", "agent_time", "extensions", "extensions_ready", "extensions_failed", "extensions_drifted", "reports_pending", "desired_digest", "ca_bundle_digest")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     AGENT_TIME_FIELD_NUMBER: _ClassVar[int]
     EXTENSIONS_FIELD_NUMBER: _ClassVar[int]
@@ -71,6 +75,7 @@ class Heartbeat(_message.Message):
     EXTENSIONS_DRIFTED_FIELD_NUMBER: _ClassVar[int]
     REPORTS_PENDING_FIELD_NUMBER: _ClassVar[int]
     DESIRED_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    CA_BUNDLE_DIGEST_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     agent_time: _timestamp_pb2.Timestamp
     extensions: int
@@ -79,7 +84,8 @@ class Heartbeat(_message.Message):
     extensions_drifted: int
     reports_pending: int
     desired_digest: str
-    def __init__(self, sequence: _Optional[int] = ..., agent_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., extensions: _Optional[int] = ..., extensions_ready: _Optional[int] = ..., extensions_failed: _Optional[int] = ..., extensions_drifted: _Optional[int] = ..., reports_pending: _Optional[int] = ..., desired_digest: _Optional[str] = ...) -> None: ...
+    ca_bundle_digest: str
+    def __init__(self, sequence: _Optional[int] = ..., agent_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., extensions: _Optional[int] = ..., extensions_ready: _Optional[int] = ..., extensions_failed: _Optional[int] = ..., extensions_drifted: _Optional[int] = ..., reports_pending: _Optional[int] = ..., desired_digest: _Optional[str] = ..., ca_bundle_digest: _Optional[str] = ...) -> None: ...
 
 class InventoryObject(_message.Message):
     __slots__ = ("kind", "namespace", "name", "data")
@@ -162,6 +168,14 @@ class Notice(_message.Message):
     reason: str
     message: str
     def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+
+class CaBundle(_message.Message):
+    __slots__ = ("bundle", "digest")
+    BUNDLE_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    bundle: str
+    digest: str
+    def __init__(self, bundle: _Optional[str] = ..., digest: _Optional[str] = ...) -> None: ...
 
 class RenewCertificateRequest(_message.Message):
     __slots__ = ("csr",)

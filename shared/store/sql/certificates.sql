@@ -15,11 +15,13 @@ where tenant_id = %(tenant)s and cluster_id = %(cluster_id)s
 for update;
 
 -- name: add
--- Keep an issued certificate.
-insert into certificates (tenant_id, cluster_id, serial, sha256, public_key, pem_chain, state,
+-- Keep an issued certificate, unless the CA that signed it was removed meanwhile.
+insert into certificates (tenant_id, cluster_id, serial, sha256, public_key, pem_chain, ca, state,
                           not_before, not_after, issued_at)
-values (%(tenant)s, %(cluster_id)s, %(serial)s, %(sha256)s, %(public_key)s, %(pem_chain)s, %(state)s,
-        %(not_before)s, %(not_after)s, %(now)s);
+select %(tenant)s, %(cluster_id)s, %(serial)s, %(sha256)s, %(public_key)s, %(pem_chain)s,
+       g.generation_id, %(state)s, %(not_before)s, %(not_after)s, %(now)s
+from ca_generations g
+where g.generation_id = %(ca)s and g.state <> 'Removed';
 
 -- name: retire_all
 -- No certificate that the cluster had before is good any more.

@@ -79,6 +79,9 @@ union all
 select 'targets', state, count(*) from rollout_targets
 where state in ('Released', 'Applying', 'Verifying') group by state
 union all
+select 'ca_not_after', lower(state), extract(epoch from not_after) from ca_generations
+where state in ('Prepared', 'Issuing')
+union all
 select 'outbox_rows', '', count(*) from outbox
 union all
 select 'outbox_age', '', coalesce(extract(epoch from %(now)s - min(created_at)), 0) from outbox

@@ -1,9 +1,9 @@
 -- name: add_token
 -- Keep a new bootstrap token; only the hash of its secret.
-insert into bootstrap_tokens (tenant_id, token_id, secret_sha256, cluster_name, labels, created_by,
-                              created_at, expires_at)
-values (%(tenant)s, %(token_id)s, %(secret_sha256)s, %(cluster_name)s, %(labels)s, %(created_by)s,
-        %(created_at)s, %(expires_at)s);
+insert into bootstrap_tokens (tenant_id, token_id, secret_sha256, ca, cluster_name, labels,
+                              created_by, created_at, expires_at)
+values (%(tenant)s, %(token_id)s, %(secret_sha256)s, %(ca)s, %(cluster_name)s, %(labels)s,
+        %(created_by)s, %(created_at)s, %(expires_at)s);
 
 -- name: list_tokens
 -- A page of bootstrap tokens, newest first (their ids sort by time).
@@ -23,7 +23,7 @@ returning token_id, cluster_name;
 
 -- name: lock_token
 -- Take a token's row, so that of many who present it one comes first.
-select t.secret_sha256, t.cluster_name, t.labels, t.created_at, t.expires_at, t.revoked_at,
+select t.secret_sha256, t.ca, t.cluster_name, t.labels, t.created_at, t.expires_at, t.revoked_at,
        t.used_at, t.used_key, t.used_cluster
 from bootstrap_tokens t
 join tenants on tenants.tenant_id = t.tenant_id and tenants.state = 'Active'

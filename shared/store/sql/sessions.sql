@@ -35,10 +35,10 @@ where c.tenant_id = s.tenant_id and c.cluster_id = s.cluster_id and c.serial <> 
 -- statement that takes several sessions, so that none waits in a circle. A takeover is a grant to
 -- another instance while the one before was alive and had not let go.
 insert into sessions as s
-    (tenant_id, cluster_id, epoch, instance_id, relay_id, connected_at, last_heartbeat)
-select i.tenant_id, i.cluster_id, 1, i.instance_id, %(relay_id)s, %(now)s, %(now)s
-from unnest(%(tenants)s::text[], %(clusters)s::uuid[], %(instances)s::text[])
-     as i (tenant_id, cluster_id, instance_id)
+    (tenant_id, cluster_id, epoch, instance_id, relay_id, connected_at, last_heartbeat, ca_bundle)
+select i.tenant_id, i.cluster_id, 1, i.instance_id, %(relay_id)s, %(now)s, %(now)s, i.ca_bundle
+from unnest(%(tenants)s::text[], %(clusters)s::uuid[], %(instances)s::text[], %(ca_bundles)s::text[])
+     as i (tenant_id, cluster_id, instance_id, ca_bundle)
 order by i.tenant_id, i.cluster_id
 on conflict (tenant_id, cluster_id) do update set
     epoch = s.epoch + 1,
@@ -47,6 +47,7 @@ on conflict (tenant_id, cluster_id) do update set
     connected_at = excluded.connected_at,
     last_heartbeat = greatest(s.last_heartbeat, excluded.last_heartbeat),
     heartbeat_sequence = 0,
+    ca_bundle = excluded.ca_bundle,
     takeovers = case
         when s.relay_id = '' or s.instance_id = excluded.instance_id
              or s.last_heartbeat < %(alive_since)s then s.takeovers
@@ -96,6 +97,21 @@ with mine as (
     for update of s
 )
 update sessions s set relay_id = ''
+from mine m
+where s.tenant_id = m.tenant_id and s.cluster_id = m.cluster_id
+
+-- name: note_bundles
+-- The roots that agents trust by now; what an older session said is left out.
+with mine as (
+    select s.tenant_id, s.cluster_id, i.digest
+    from unnest(%(tenants)s::text[], %(clusters)s::uuid[], %(epochs)s::bigint[], %(digests)s::text[])
+         as i (tenant_id, cluster_id, epoch, digest)
+    join sessions s using (tenant_id, cluster_id)
+    where s.epoch = i.epoch
+    order by s.tenant_id, s.cluster_id
+    for update of s
+)
+update sessions s set ca_bundle = m.digest
 from mine m
 where s.tenant_id = m.tenant_id and s.cluster_id = m.cluster_id
 

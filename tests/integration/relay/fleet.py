@@ -52,8 +52,8 @@ def add_certificate(
     now = datetime.now(UTC)
     cursor.execute(
         "insert into certificates (tenant_id, cluster_id, serial, sha256, public_key, pem_chain,"
-        " state, not_before, not_after) values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
-        [key.tenant, key.cluster_id, serial, f"thumb-{serial}", b"spki", "pem", state, now,
+        " ca, state, not_before, not_after) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        [key.tenant, key.cluster_id, serial, f"thumb-{serial}", b"spki", "pem", "first", state, now,
          not_after or now + timedelta(days=7)],
     )  # fmt: skip
 

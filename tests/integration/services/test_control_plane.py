@@ -14,7 +14,7 @@ from shared.domain.errors import ArcBridgeError
 from shared.identity import devca
 from shared.identity.key_vault_issuer import KeyVaultIssuer
 from shared.services import health
-from shared.services.control_plane import ControlPlane, open_issuer, policy
+from shared.services.control_plane import ControlPlane, open_keyring, policy
 from shared.settings import Settings, SettingsError
 
 KEY_ID = "https://vault.example.org/keys/issuing/0123456789abcdef0123456789abcdef"
@@ -45,15 +45,16 @@ async def test_the_key_vault_ca_is_chosen_with_its_chain_as_text_or_file(tmp_pat
     (tmp_path / "chain.pem").write_text(pem)
     for chain in (pem, str(tmp_path / "chain.pem")):
         async with AsyncExitStack() as stack:
-            issuer = open_issuer(None, KEY_ID, chain, timedelta(days=7), stack)
-            assert isinstance(issuer, KeyVaultIssuer)
-            assert len(issuer.authority.roots) == 1
+            ring = open_keyring(None, KEY_ID, chain, timedelta(days=7), stack)
+            (offer,) = ring.offers()
+            assert isinstance(ring.issuer(offer), KeyVaultIssuer)
+            assert (offer.key_id, len(offer.authority.roots)) == (KEY_ID, 1)
 
 
 async def test_without_a_ca_nothing_starts() -> None:
     async with AsyncExitStack() as stack:
         with pytest.raises(SettingsError, match="ARCBRIDGE_CA_KEY_ID"):
-            open_issuer(None, None, None, timedelta(days=7), stack)
+            open_keyring(None, None, None, timedelta(days=7), stack)
 
 
 def test_several_issuers_and_audiences_may_be_named(settings: Settings) -> None:

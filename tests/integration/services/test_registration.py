@@ -39,7 +39,7 @@ async def test_a_cluster_registers_and_gets_a_certificate_with_its_own_name_only
     answer = await join(control_plane, "eu-1", key=key, labels={"env": "prod"})
     peer = check_peer(
         answer.certificate_chain.encode(),
-        authorities=(control_plane.issuer.authority,),
+        authorities=(await control_plane.ca.trust()).authorities,
         trust_domain="arcbridge.local",
         now=clock(),
     )
@@ -227,14 +227,14 @@ async def test_a_first_try_that_died_while_it_was_signed_for_is_taken_up_again(
     request = RegisterRequest(
         token=await new_token(control_plane), csr=csr_of(new_key()), cluster_name="eu-1"
     )
-    issue = control_plane.issuer.issue_agent
+    issue = control_plane.ca.issue_agent
 
     async def away(*args: object, **kwargs: object) -> None:
         raise ArcBridgeError(ErrorCode.UNAVAILABLE, "the signing key does not answer")
 
-    monkeypatch.setattr(control_plane.issuer, "issue_agent", away)
+    monkeypatch.setattr(control_plane.ca, "issue_agent", away)
     assert (await refusal(control_plane, request)).code is ErrorCode.UNAVAILABLE
-    monkeypatch.setattr(control_plane.issuer, "issue_agent", issue)
+    monkeypatch.setattr(control_plane.ca, "issue_agent", issue)
     await registration.register(control_plane, request)
     assert await count(control_plane, "certificates") == 1
 

@@ -6,6 +6,9 @@ from psycopg import sql
 
 from tests.conftest import APP_LOGIN
 
+OF_THE_PLATFORM = {"ca_generations", "relays"}
+"""Tables that belong to no tenant: certificates that everyone may see, and the relays there are."""
+
 
 def tables(connection: psycopg.Connection[tuple[str, ...]]) -> list[str]:
     rows = connection.execute(
@@ -13,7 +16,7 @@ def tables(connection: psycopg.Connection[tuple[str, ...]]) -> list[str]:
         " where n.nspname = 'public' and c.relkind in ('r', 'p') and not c.relispartition"
         " and c.relname <> 'schema_migrations' order by 1"
     )
-    return [row[0] for row in rows]
+    return [row[0] for row in rows if row[0] not in OF_THE_PLATFORM]
 
 
 def sample(connection: psycopg.Connection[tuple[str, ...]], table: str, tenant: str) -> None:
@@ -150,8 +153,21 @@ def test_every_table_has_row_security_forced_and_leads_its_key_with_the_tenant(
             " and c.relkind in ('r', 'p') and not c.relispartition"
             " and c.relname <> 'schema_migrations'"
         ).fetchall()
-        assert {row[0] for row in rows} == set(tables(connection))
-        assert {row[1:] for row in rows} == {(True, "tenant_id")}
+        assert {row[0] for row in rows} == set(tables(connection)) | OF_THE_PLATFORM
+        of_tenants = {row[1:] for row in rows if row[0] not in OF_THE_PLATFORM}
+        assert of_tenants == {(True, "tenant_id")}
+
+
+@pytest.mark.parametrize("table", sorted(OF_THE_PLATFORM))
+@pytest.mark.parametrize("change", ["insert", "update", "delete"])
+def test_a_tenants_role_changes_nothing_of_the_platform(
+    owner_postgres_url: str, table: str, change: str
+) -> None:
+    with psycopg.connect(owner_postgres_url) as connection:
+        row = connection.execute(
+            "select has_table_privilege('arcbridge_app', %s, %s)", (table, change)
+        ).fetchone()
+    assert row == (False,)
 
 
 def test_a_partition_cannot_be_read_around_its_parents_policy(two_tenants: str) -> None:

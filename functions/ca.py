@@ -1,0 +1,28 @@
+"""The certification authority, for the platform's operators: how it stands, and its rotation."""
+
+from __future__ import annotations
+
+from functions.edge.endpoint import Call
+from functions.edge.resource import Resource
+from shared.contract.ca import CaRotateRequest, CaStatus
+from shared.contract.errors import ErrorCode
+from shared.services import ca
+
+api = Resource("certification authority")
+NEXT_ONE = CaRotateRequest()
+"""What an empty body asks for."""
+
+
+@api.endpoint("GET", "v1/ca")
+async def ca_status(call: Call) -> CaStatus:
+    """Show the generations of the CA, who takes them, and what a rotation waits for."""
+    return await ca.status(call.cp, call.caller)
+
+
+@api.endpoint("POST", "v1/ca/rotate", problems=(ErrorCode.CONFLICT,))
+async def ca_rotate(call: Call, body: CaRotateRequest = NEXT_ONE) -> CaStatus:
+    """Prepare the next generation and take every step that can be taken.
+
+    The timer takes the others. Asked again, it changes nothing.
+    """
+    return await ca.rotate(call.cp, call.caller, body)
