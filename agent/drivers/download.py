@@ -14,7 +14,7 @@ import socket
 import ssl
 import urllib.request
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from urllib.parse import urljoin, urlsplit
 
 import httpx
@@ -63,6 +63,17 @@ class DownloadPolicy:
     """Deadline of one download, redirects included."""
 
 
+@dataclass(frozen=True)
+class _Request:
+    """What is asked for, wherever it is asked."""
+
+    limit: int
+    headers: Mapping[str, str] = field(repr=False)
+    credentials: Credentials | None = None
+    basic: bool = False
+    body: bytes | None = None
+
+
 async def resolve(host: str, port: int) -> list[str]:
     """The system's answer, in its order of preference. Raises OSError."""
     loop = asyncio.get_running_loop()
@@ -84,13 +95,16 @@ class Downloader:
         limit: int,
         headers: Mapping[str, str] | None = None,
         credentials: Credentials | None = None,
+        basic: bool = False,
     ) -> Download:
         """What is at `url`, at most `limit` bytes of it. Raises DownloadFailed.
 
         `headers` are not sent on to another host that the answer redirects to; `credentials` are
-        sent to the hosts that they are for and to no other, wherever a redirect leads.
+        sent to the hosts that they are for and to no other, wherever a redirect leads, as name and
+        password where the server knows nothing else (`basic`).
         """
-        return await self._ask_within_time(url, limit, headers, credentials, None)
+        asked = _Request(limit, dict(headers or {}), credentials, basic)
+        return await self._ask_within_time(url, asked)
 
     async def post(
         self,
@@ -100,21 +114,16 @@ class Downloader:
         limit: int,
         headers: Mapping[str, str] | None = None,
         credentials: Credentials | None = None,
+        basic: bool = False,
     ) -> Download:
         """The same for a request with a body; its redirects are not followed."""
-        return await self._ask_within_time(url, limit, headers, credentials, body)
+        asked = _Request(limit, dict(headers or {}), credentials, basic, body)
+        return await self._ask_within_time(url, asked)
 
-    async def _ask_within_time(
-        self,
-        url: str,
-        limit: int,
-        headers: Mapping[str, str] | None,
-        credentials: Credentials | None,
-        body: bytes | None,
-    ) -> Download:
+    async def _ask_within_time(self, url: str, asked: _Request) -> Download:
         try:
             async with asyncio.timeout(self._policy.seconds):
-                return await self._follow(url, limit, dict(headers or {}), credentials, body)
+                return await self._follow(url, asked)
         except TimeoutError as error:
             raise DownloadFailed(
                 f"{_shown(url)}: no end of it in {self._policy.seconds:g} s"
@@ -123,18 +132,12 @@ class Downloader:
             reason = str(error) or type(error).__name__
             raise DownloadFailed(f"{_shown(url)}: {reason}") from error
 
-    async def _follow(
-        self,
-        url: str,
-        limit: int,
-        headers: dict[str, str],
-        credentials: Credentials | None,
-        body: bytes | None,
-    ) -> Download:
+    async def _follow(self, url: str, asked: _Request) -> Download:
+        headers = asked.headers
         for _ in range(_REDIRECTS_MAX + 1):
-            own = {**headers, **self._authorization(url, credentials)}
-            answer = await self._once(url, limit, own, body)
-            if answer.status not in _REDIRECTS or body is not None:
+            own = {**headers, **self._authorization(url, asked)}
+            answer = await self._once(url, replace(asked, headers=own))
+            if answer.status not in _REDIRECTS or asked.body is not None:
                 return replace(answer, told="Authorization" in own)
             target = urljoin(url, answer.headers.get("location", ""))
             if urlsplit(target).netloc != urlsplit(url).netloc:
@@ -142,20 +145,20 @@ class Downloader:
             url = target
         raise DownloadFailed(f"{_shown(url)}: more than {_REDIRECTS_MAX} redirects", final=True)
 
-    def _authorization(self, url: str, credentials: Credentials | None) -> dict[str, str]:
-        login = credentials.login(*self._host_of(url)) if credentials else None
-        return {"Authorization": login.authorization} if login else {}
+    def _authorization(self, url: str, asked: _Request) -> dict[str, str]:
+        login = asked.credentials.login(*self._host_of(url)) if asked.credentials else None
+        if login is None:
+            return {}
+        return {"Authorization": login.basic if asked.basic else login.authorization}
 
-    async def _once(
-        self, url: str, limit: int, headers: Mapping[str, str], body: bytes | None
-    ) -> Download:
+    async def _once(self, url: str, asked: _Request) -> Download:
         host, port = self._host_of(url)
         if proxy := self._proxy(host):
-            return await self._ask(url, host, None, limit, headers, body, proxy)
+            return await self._ask(url, host, asked, proxy=proxy)
         last: Exception | None = None
         for address in await self._vetted(host, port):
             try:
-                return await self._ask(url, host, address, limit, headers, body, None)
+                return await self._ask(url, host, asked, address=address)
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 last = error
         raise DownloadFailed(f"{_shown(url)}: {last or 'the host has no address'}") from last
@@ -200,15 +203,15 @@ class Downloader:
         self,
         url: str,
         host: str,
-        address: str | None,
-        limit: int,
-        headers: Mapping[str, str],
-        body: bytes | None,
-        proxy: str | None,
+        asked: _Request,
+        *,
+        address: str | None = None,
+        proxy: str | None = None,
     ) -> Download:
+        """One request, to the vetted address or through a proxy."""
         wanted = httpx.URL(url).copy_with(fragment=None)
         request_headers = {
-            **headers,
+            **asked.headers,
             "Host": wanted.netloc.decode("ascii"),
             "Accept-Encoding": "identity",
             "User-Agent": "arcbridge-agent",
@@ -221,10 +224,10 @@ class Downloader:
                 timeout=httpx.Timeout(30.0),
             ) as client,
             client.stream(
-                "GET" if body is None else "POST",
+                "GET" if asked.body is None else "POST",
                 wanted if address is None else wanted.copy_with(host=address),
                 headers=request_headers,
-                content=body,
+                content=asked.body,
                 # The certificate is checked against the name, whatever the address is.
                 extensions={"sni_hostname": host},
             ) as response,
@@ -234,8 +237,9 @@ class Downloader:
             content = bytearray()
             async for chunk in response.aiter_raw():
                 content += chunk
-                if len(content) > limit:
-                    raise DownloadFailed(f"{_shown(url)}: larger than {limit} bytes", final=True)
+                if len(content) > asked.limit:
+                    message = f"{_shown(url)}: larger than {asked.limit} bytes"
+                    raise DownloadFailed(message, final=True)
             return Download(response.status_code, response.headers, bytes(content))
 
 

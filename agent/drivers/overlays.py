@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from agent.drivers.archive import ArchiveRefused, read_files
 from agent.drivers.artifacts import Registry
 from agent.drivers.credentials import Credentials
 from agent.drivers.download import Downloader, DownloadFailed
+from agent.drivers.git import Git
 from agent.drivers.origin import PUBLIC, Access, content_of
 from agent.errors import StepFailed
 from shared.contract.canonical import digest_bytes
@@ -26,11 +28,12 @@ _KEPT = 32
 
 
 class Overlays:
-    """A small store of archives by the digest that was asked for."""
+    """A small store of archives by the digest or commit that was asked for."""
 
     def __init__(self, downloader: Downloader, directory: Path) -> None:
         self._downloader = downloader
         self._registry = Registry(downloader)
+        self._git = Git(downloader, directory)
         self._directory = directory
 
     async def obtain(self, source: KustomizeSource, access: Access = PUBLIC) -> Mapping[str, str]:
@@ -50,11 +53,7 @@ class Overlays:
             raise StepFailed(ReasonCode.ARTIFACT_FAILED, str(error), final=True) from error
 
     async def _content(self, source: KustomizeSource, access: Access) -> bytes:
-        if source.archive is not None:
-            digest = source.archive.digest
-        else:
-            digest = (source.oci or "").partition("@")[2]
-        name = hashlib.sha256(f"{digest}|{access.mark}".encode()).hexdigest()
+        name = hashlib.sha256(f"{_identity(source)}|{access.mark}".encode()).hexdigest()
         path = self._directory / f"{name}.kept"
         kept = await asyncio.to_thread(self._kept, path)
         return kept or await self._fetch(source, path, await access.credentials())
@@ -64,6 +63,8 @@ class Overlays:
     ) -> bytes:
         if source.archive is not None:
             content = await self._download(source.archive, credentials)
+        elif source.git is not None:
+            content = await self._git.archive(source.git, credentials)
         else:
             content = await self._registry.pull(
                 source.oci or "", limit=_ARCHIVE_LIMIT, credentials=credentials
@@ -102,3 +103,13 @@ class Overlays:
         kept = sorted(self._directory.glob("*.kept"), key=lambda p: p.stat().st_mtime, reverse=True)
         for old in kept[_KEPT:]:
             old.unlink(missing_ok=True)
+
+
+def _identity(source: KustomizeSource) -> str:
+    """What pins the content. Who may have signed a commit is part of it: what was taken from other
+    hands is not what was asked for."""
+    if source.archive is not None:
+        return source.archive.digest
+    if source.git is not None:
+        return json.dumps(source.git.to_canonical(), sort_keys=True)
+    return (source.oci or "").partition("@")[2]

@@ -236,7 +236,7 @@ class Engine:
 
 def _sweep(work_dir: Path) -> None:
     """Remove what a killed agent left half-way."""
-    for pattern in ("overlay-*", "values-*", "charts/*.partial", "overlays/tmp*"):
+    for pattern in ("overlay-*", "values-*", "charts/*.partial", "overlays/tmp*", "overlays/git-*"):
         for left in work_dir.glob(pattern):
             if left.is_dir():
                 shutil.rmtree(left, ignore_errors=True)

@@ -31,6 +31,8 @@ _OCI_REFERENCE = (
     r"^oci://[A-Za-z0-9][A-Za-z0-9.-]*(:\d{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+"
     r"@sha256:[0-9a-f]{64}$"
 )
+_GIT_URL = r"^https://[A-Za-z0-9\[][A-Za-z0-9.:\[\]-]*/[^@#?\s]+$"
+_SSH_KEY = r"^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/]+={0,2}( [^\r\n]*)?$"
 _POINTER = r"^(/([^~/]|~[01])*)+$"
 
 Values = dict[str, JsonValue]
@@ -125,8 +127,28 @@ class OverlayArchive(WireModel):
     digest: Digest
 
 
+class GitVerification(WireModel):
+    """Whose signature the commit needs."""
+
+    ssh_keys: Annotated[
+        tuple[Annotated[Text, StringConstraints(pattern=_SSH_KEY, max_length=2048)], ...],
+        Field(min_length=1, max_length=16),
+    ]
+    """Public keys as they stand in a file of authorized keys: `ssh-ed25519 AAAA…`."""
+
+
+class GitOverlay(WireModel):
+    """One commit of a Git repository, fetched over https without its history."""
+
+    url: Annotated[Text, StringConstraints(pattern=_GIT_URL, max_length=512)]
+    """https, without credentials and query."""
+    commit: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
+    """Its full id: branches and tags move, and two clusters could then get two overlays."""
+    verify: GitVerification | None = None
+
+
 class KustomizeSource(WireModel):
-    """An overlay: carried in the document, downloaded, or pulled from a registry.
+    """An overlay: carried in the document, downloaded, fetched from Git, or from a registry.
 
     Whichever it is, two clusters get the same bytes; paths are relative to its root.
     """
@@ -141,6 +163,7 @@ class KustomizeSource(WireModel):
     archive: OverlayArchive | None = None
     oci: Annotated[Text, StringConstraints(pattern=_OCI_REFERENCE, max_length=512)] | None = None
     """`oci://registry/repository@sha256:…`: an artifact with one gzipped tar layer."""
+    git: GitOverlay | None = None
     credentials_ref: CredentialsReference | None = None
     path: str = "."
     """The folder that holds the kustomization, from the root."""
@@ -154,10 +177,11 @@ class KustomizeSource(WireModel):
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
-        if sum(origin is not None for origin in (self.files, self.archive, self.oci)) != 1:
-            raise ValueError("give exactly one of files, archive and oci")
+        origins = (self.files, self.archive, self.oci, self.git)
+        if sum(origin is not None for origin in origins) != 1:
+            raise ValueError("give exactly one of files, archive, oci and git")
         if self.files is not None and self.credentials_ref is not None:
-            raise ValueError("credentialsRef is for archive and oci: files need none")
+            raise ValueError("credentialsRef is for archive, oci and git: files need none")
         return self
 
     @property
@@ -165,6 +189,8 @@ class KustomizeSource(WireModel):
         """Where it is fetched from: a host, or a repository of a registry."""
         if self.archive is not None:
             return "/".join(self.archive.url.split("/", 3)[:3])
+        if self.git is not None:
+            return self.git.url
         return None if self.oci is None else self.oci.partition("@")[0]
 
     @field_validator("path")

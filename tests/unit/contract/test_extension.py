@@ -185,6 +185,7 @@ DIGEST = "sha256:" + "a" * 64
         {"files": {"kustomization.yaml": "x"}},
         {"archive": {"url": "https://example.org/web.tgz?v=1", "digest": DIGEST}, "path": "prod"},
         {"oci": f"oci://registry.example.org:5000/team/web@{DIGEST}"},
+        {"git": {"url": "https://git.example.org/team/apps.git", "commit": "c" * 40}},
     ],
 )
 def test_an_overlay_comes_from_one_place(source: dict[str, Any]) -> None:
@@ -204,6 +205,19 @@ def test_an_overlay_comes_from_one_place(source: dict[str, Any]) -> None:
         {"archive": {"url": "https://example.org/web.tgz"}},
         {"oci": "oci://registry.example.org/team/web:latest"},
         {"oci": f"oci://registry.example.org/../web@{DIGEST}"},
+        {"git": {"url": "https://git.example.org/apps", "commit": "main"}},
+        {"git": {"url": "https://git.example.org/apps", "commit": "c" * 7}},
+        {"git": {"url": "ssh://git.example.org/apps", "commit": "c" * 40}},
+        {"git": {"url": "https://robot:pw@git.example.org/apps", "commit": "c" * 40}},
+        {"git": {"url": "https://git.example.org/apps", "commit": "c" * 40, "verify": {}}},
+        {
+            "git": {
+                "url": "https://git.example.org/apps",
+                "commit": "c" * 40,
+                "verify": {"sshKeys": ["sk-ssh-ed25519@openssh.com AAAA"]},
+            }
+        },
+        {"files": {"a": "b"}, "credentialsRef": {"name": "login"}},
     ],
 )
 def test_an_overlay_from_afar_is_pinned_and_has_no_credentials(source: dict[str, Any]) -> None:

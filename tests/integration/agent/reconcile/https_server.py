@@ -46,11 +46,14 @@ def https_server(directory: Path, pages: Mapping[str, Page]) -> Iterator[int]:
             with contextlib.suppress(OSError):  # who asked may have had enough
                 self.wfile.write(b"" if refused else page.content)
 
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"] or 0))
+            self.do_GET()
+
         def log_message(self, format: str, *args: object) -> None:
             """The test's output is not the place for it."""
 
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*_self_signed(directory))
+    context = server_context(directory)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever)
@@ -60,6 +63,13 @@ def https_server(directory: Path, pages: Mapping[str, Page]) -> Iterator[int]:
         finally:
             server.shutdown()
             thread.join(10)
+
+
+def server_context(directory: Path) -> ssl.SSLContext:
+    """For a server on loopback, whose certificate is in `directory/cert.pem` then."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*_self_signed(directory))
+    return context
 
 
 def _self_signed(directory: Path) -> tuple[Path, Path]:
