@@ -18,8 +18,6 @@ from shared.planner.decisions import MoveTarget, SetPace
 from shared.planner.pacing import CALM, Pacing, Pressure, begin
 from shared.planner.view import TargetView
 from shared.services import adaptive_pace
-from tests.unit.planner.scenarios import LOSSES, Scenario, play, scenarios
-from tests.unit.planner.test_invariants import often
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PACE = Pace.model_validate({"perMinute": 60, "mode": "adaptive", "minPerMinute": 5})
@@ -222,14 +220,3 @@ def test_a_row_outside_of_the_bounds_is_taken_for_the_nearest_bound() -> None:
     assert found is not None
     assert found.per_minute == 60.0
     assert adaptive_pace.restored(Pace(), kept, NOW) is None
-
-
-LAGS = ("act", "deliver", "tick", "tick", "wait", "lag", "lose_tokens", "two", "crash")
-
-
-@often
-@given(scenarios(LAGS) | scenarios(LOSSES))
-def test_in_a_rollout_rate_and_releases_stay_within_what_is_declared(scenario: Scenario) -> None:
-    world = play(scenario)
-    assert not world.breaches[13]
-    assert not world.breaches[9]

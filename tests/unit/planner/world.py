@@ -50,9 +50,11 @@ from shared.planner.waiting import paced
 from shared.planner.windows import OPEN, Verdict, Window, Windows, judge_windows
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
-BATCH = 3
+BATCH = 2
 """Small, so that looks that see only part of the targets are the rule here."""
 OVER_BUDGET_STOPS = (OnFailure.ROLLBACK, OnFailure.PAUSE)
+_UNSETTLED = tuple(state for state in TargetState if state is not TargetState.SUCCEEDED)
+"""What a look may be about: nothing happens any more to targets that succeeded."""
 
 
 def digest_of(revision: int) -> str:
@@ -159,8 +161,8 @@ class Rollout:
     reverted: set[UUID] = field(default_factory=set)
 
     def in_state(self, *states: TargetState) -> Iterator[TargetView]:
-        ordered = sorted(self.targets.values(), key=lambda target: target.position)
-        return (target for target in ordered if target.state in states)
+        """In the order of their positions, in which they were put in."""
+        return (target for target in self.targets.values() if target.state in states)
 
     def stage_targets(self, index: int) -> list[TargetView]:
         return [target for target in self.targets.values() if target.stage == index]
@@ -340,7 +342,8 @@ class World:
                 rollout.waiting_for = paced(view, missing, planned.pacing, self.now, again)
             self._check_waiting(rollout)
             if not decisions:
-                self._check_targets_waiting(rollout)
+                said = replace(view, waiting_for=rollout.waiting_for, pacing=rollout.pacing)
+                self._check_targets_waiting(rollout, said)
             yield bool(decisions)
             if missing:
                 if tokens is not None and not tokens:
@@ -373,23 +376,14 @@ class World:
                 running = [one for one in running if next(one, None) is not None]
 
     def view(self, rollout: Rollout) -> RolloutView:
-        flying = [
-            t.released_at for t in rollout.in_state(TargetState.RELEASED, TargetState.APPLYING)
-        ]
-        soaking = [t.ready_since for t in rollout.in_state(TargetState.VERIFYING)]
-        first_release = min((at for at in flying if at), default=None)
-        first_ready = min((at for at in soaking if at), default=None)
-        stages = tuple(
-            replace(s, first_release=first_release, first_ready=first_ready) if s.in_flight else s
-            for s in rollout.stages
-        )
-        opened = {s.index for s in stages if s.opened_at is not None}
         back = rollout.kind is RolloutKind.ROLLBACK
-        seen = [self._seen(rollout, t) for t in rollout.in_state(*TargetState)]
+        seen = [self._seen(rollout, t) for t in rollout.in_state(*_UNSETTLED)]
+        stages = _with_oldest(rollout.stages, seen)
+        opened = {s.index for s in stages if s.opened_at is not None}
         waiting = [t for t in seen if t.state is TargetState.TO_APPLY and t.stage in opened]
         able = [t for t in waiting if not t.reach.gone and (back or t.reach.can_act(self.now))]
         behind = [r.id for r in self.active() if r.kind is RolloutKind.ROLLBACK and not back]
-        return RolloutView(
+        view = RolloutView(
             rollout.id,
             rollout.kind,
             rollout.state,
@@ -402,18 +396,6 @@ class World:
             waiting_for=rollout.waiting_for,
             pacing=rollout.pacing,
             pressure=Pressure(lag_seconds=self.lag_seconds),
-            in_flight=tuple(
-                t
-                for t in seen
-                if t.state.is_in_flight
-                and planning.judge(
-                    replace(
-                        _BLANK, strategy=rollout.strategy, rollout_id=rollout.id, kind=rollout.kind
-                    ),
-                    t,
-                    self.now,
-                )
-            )[:BATCH],
             candidates=tuple(able[: 2 * BATCH]),
             unreachable=tuple([t for t in waiting if t not in able][:BATCH]),
             returned=tuple(
@@ -427,8 +409,13 @@ class World:
                 t for t in seen if t.state.is_failure and t.cluster_id not in rollout.reverted
             )[:BATCH],
         )
+        flying = (t for t in seen if t.state.is_in_flight)
+        moving = [t for t in flying if planning.judge(view, t, self.now)]
+        return replace(view, in_flight=tuple(moving[:BATCH]))
 
     def freeze(self) -> Verdict:
+        if self.now >= self.frozen_until:
+            return OPEN
         spec = FreezeSpec(starts_at=EPOCH - timedelta(days=1), ends_at=self.frozen_until)
         return judge_windows(Windows((Window("freeze", spec),)), self.now)
 
@@ -436,9 +423,19 @@ class World:
         cluster = self.clusters[target.cluster_id]
         event, observed = cluster.report, cluster.observed
         goal, absent = rollout.goals[target.cluster_id]
-        return replace(
-            target,
-            goal_quarantined=not absent and goal in self.quarantined,
+        return TargetView(
+            target.cluster_id,
+            target.cluster,
+            target.stage,
+            target.position,
+            target.state,
+            target.goal_digest,
+            target.goal_absent,
+            not absent and goal in self.quarantined,
+            generation=target.generation,
+            released_at=target.released_at,
+            ready_since=target.ready_since,
+            skip_reason=target.skip_reason,
             reach=Reach(
                 cluster.connected, cluster.silent_since, cluster.not_now_until, cluster.gone
             ),
@@ -471,6 +468,7 @@ class World:
                 case Regoal():
                     self._regoal(rollout, decision)
                 case PassStage():
+                    self._check_pass(rollout, decision.stage)
                     self._stage(rollout, decision.stage, passed_at=self.now)
                 case OpenStage():
                     self._check_open(rollout, decision.stage)
@@ -573,14 +571,18 @@ class World:
         if not holds:
             self.breaches[invariant].append(otherwise)
 
+    def _check_pass(self, rollout: Rollout, index: int) -> None:
+        unfinished = [
+            t.cluster
+            for t in rollout.stage_targets(index)
+            if t.state is TargetState.TO_APPLY or t.state.is_in_flight
+        ]
+        self._expect(2, not unfinished, f"stage {index} passed without {unfinished}")
+
     def _check_open(self, rollout: Rollout, index: int) -> None:
-        for earlier in range(index):
-            unfinished = [
-                t
-                for t in rollout.stage_targets(earlier)
-                if t.state is TargetState.TO_APPLY or t.state.is_in_flight
-            ]
-            self._expect(2, not unfinished, f"stage {index} opened over stage {earlier}")
+        """A target that comes back to a stage that has passed holds no later one up."""
+        for earlier in rollout.stages[:index]:
+            self._expect(2, bool(earlier.passed_at), f"stage {index} opened over {earlier.name}")
         if rollout.strategy.stages[index].approval is Approval.REQUIRED:
             self._expect(2, bool(rollout.stages[index].approved_at), "opened without approval")
 
@@ -612,9 +614,8 @@ class World:
         waiting = rollout.waiting_for
         self._expect(11, quiet or _is_said(waiting), f"{rollout.state} is mute")
 
-    def _check_targets_waiting(self, rollout: Rollout) -> None:
+    def _check_targets_waiting(self, rollout: Rollout, view: RolloutView) -> None:
         """Invariant 11 for each target, at rest."""
-        view = self.view(rollout)
         for target in rollout.in_state(*TargetState):
             said = target_waiting_for(view, self._seen(rollout, target), self.now)
             ended = target.state.is_failure or target.state is TargetState.SUCCEEDED
@@ -667,7 +668,7 @@ class World:
         rate = rollout.pacing.per_minute if rollout.pacing else pace.per_minute
         return Bucket(f"rollout:{rollout.id}", Rate(rate, pace.burst))
 
-    def settle(self, hours: int = 5) -> None:
+    def settle(self, hours: int = 2) -> None:
         """Nothing is in the way any more: everything is delivered, approved, resumed, reachable."""
         end = self.now + timedelta(hours=hours)
         self.frozen_until, self.lag_seconds = EPOCH, 0.0
@@ -687,7 +688,7 @@ class World:
             if not self.active():
                 return
             if not busy:
-                self.now += timedelta(seconds=20)
+                self.now += timedelta(seconds=30)
 
 
 def _is_said(waiting: WaitingFor | None) -> bool:
@@ -695,6 +696,19 @@ def _is_said(waiting: WaitingFor | None) -> bool:
     return waiting is not None and all((waiting.message, waiting.since, waiting.ends_when))
 
 
-_BLANK = RolloutView(
-    UUID(int=0), RolloutKind.PUBLISH, RolloutState.RUNNING, RolloutStrategy(), EPOCH, ()
-)
+def _with_oldest(
+    stages: Sequence[StageView], targets: Sequence[TargetView]
+) -> tuple[StageView, ...]:
+    """The stages with the oldest release and the oldest Ready of their targets in flight."""
+    found = []
+    for stage in stages:
+        if stage.in_flight:
+            flying = [t for t in targets if t.stage == stage.index and t.state.is_in_flight]
+            verifying = [t for t in flying if t.state is TargetState.VERIFYING]
+            released = [t.released_at for t in flying if t.released_at and t not in verifying]
+            ready = [t.ready_since for t in verifying if t.ready_since]
+            first, soaking = min(released, default=None), min(ready, default=None)
+            found.append(replace(stage, first_release=first, first_ready=soaking))
+        else:
+            found.append(stage)
+    return tuple(found)

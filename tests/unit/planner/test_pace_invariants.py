@@ -1,0 +1,14 @@
+"""The invariants where token buckets are lost, and pacers run side by side."""
+
+from __future__ import annotations
+
+from hypothesis import given
+
+from tests.unit.planner.properties import often, watch
+from tests.unit.planner.scenarios import LOSSES, Scenario, scenarios
+
+
+@often
+@given(scenarios(LOSSES))
+def test_releases_in_any_window_stay_within_rate_and_burst(scenario: Scenario) -> None:
+    watch(scenario)
