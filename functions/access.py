@@ -91,6 +91,8 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "rollouts_approve": OPERATOR,
         "rollouts_retry": OPERATOR,
         "rollouts_override_freeze": ON_CALL,
+        "artifact_policy_get": READER,
+        "artifact_policy_put": ADMIN,
         "freezes_list": READER,
         "freezes_put": OPERATOR,
         "freezes_delete": OPERATOR,

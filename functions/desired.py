@@ -47,7 +47,12 @@ async def desired_get(call: Call) -> DesiredDocument:
     accepts=(JSON, YAML),
     body_limit=DESIRED_BODY_BYTES,
     limit=rate_limit.PUBLISH,
-    problems=(ErrorCode.QUARANTINED, ErrorCode.DEPENDENCY_CYCLE, ErrorCode.QUOTA_EXCEEDED),
+    problems=(
+        ErrorCode.QUARANTINED,
+        ErrorCode.DEPENDENCY_CYCLE,
+        ErrorCode.QUOTA_EXCEEDED,
+        ErrorCode.POLICY_VIOLATED,
+    ),
 )
 async def desired_publish(
     call: Call, body: ExtensionManifest, query: PublishQuery

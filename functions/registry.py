@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functions import (
     agent_manifest,
+    artifact_policy,
     bootstrap_tokens,
     ca,
     clusters,
@@ -37,6 +38,7 @@ RESOURCES: tuple[Resource, ...] = (
     extensions.api,
     rollouts.api,
     freezes.api,
+    artifact_policy.api,
     drift.api,
     clusters.api,
     agent_manifest.api,

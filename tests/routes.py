@@ -44,6 +44,13 @@ BODIES: Mapping[str, Any] = {
         "extensions": ["nothing"],
         "reason": "r",
     },
+    "artifact_policy_put": {
+        "sources": ["https://charts.example.org/team", "oci://*.azurecr.io"],
+        "inline": True,
+        "requireDigest": True,
+        "cosignKeys": [],
+        "reason": "r",
+    },
     "drift_accept": {"reason": "r", "expiresAt": LATER},
     "drift_correct_many": {"extension": "web", "labels": "env=prod", "reason": "because"},
     "clusters_patch": {"labels": {"a": "b"}},

@@ -14,6 +14,13 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import Field, ValidationError
 
+from agent.drivers.cosign import (
+    PAYLOAD_LIMIT,
+    SignatureRefused,
+    signature_layers,
+    signature_tag,
+    vouches,
+)
 from agent.drivers.credentials import HOSTS_ANNOTATION, Credentials, Login
 from agent.drivers.download import Download, Downloader, DownloadFailed
 from shared.contract.base import Digest, WireModel
@@ -64,9 +71,15 @@ class Registry:
         self._downloader = downloader
 
     async def pull(
-        self, reference: str, *, limit: int, credentials: Credentials | None = None
+        self,
+        reference: str,
+        *,
+        limit: int,
+        credentials: Credentials | None = None,
+        cosign_key: str | None = None,
     ) -> bytes:
-        """The one layer of `oci://host/repository@sha256:…`, its digest checked.
+        """The one layer of `oci://host/repository@sha256:…`, its digest checked, and with
+        `cosign_key` (PEM) that a signature of this key lies beside it.
 
         Raises DownloadFailed.
         """
@@ -75,20 +88,54 @@ class Registry:
         headers = {"Accept": _MANIFEST}
         manifest, headers = await self._manifest(place, digest, headers)
         layer = _only_layer(_checked(manifest, f"{place.base}/manifests/{digest}", digest), name)
+        await self._check_signature(place, digest, headers, cosign_key)
         return await self._blob(place, layer, headers, limit)
 
     async def pull_chart(
-        self, repo: str, chart: str, version: str, *, limit: int, credentials: Credentials | None
+        self,
+        repo: str,
+        chart: str,
+        version: str,
+        *,
+        limit: int,
+        credentials: Credentials | None,
+        cosign_key: str | None = None,
     ) -> bytes:
-        """The archive of `oci://host/…/chart` at a version. Raises DownloadFailed."""
+        """The archive of `oci://host/…/chart` at a version; `cosign_key` as for `pull`.
+
+        Raises DownloadFailed.
+        """
         name = f"{repo.removeprefix('oci://').rstrip('/')}/{chart}"
         place = _place(name, credentials)
         # A tag has no '+', so helm writes '_' for it.
         tag = version.replace("+", "_")
         manifest, headers = await self._manifest(place, tag, {"Accept": _MANIFEST})
         url = f"{place.base}/manifests/{tag}"
-        layer = _chart_layer(_content(manifest, url), f"{name}:{tag}")
+        content = _content(manifest, url)
+        layer = _chart_layer(content, f"{name}:{tag}")
+        await self._check_signature(place, digest_bytes(content), headers, cosign_key)
         return await self._blob(place, layer, headers, limit)
+
+    async def _check_signature(
+        self, place: _Place, digest: str, headers: dict[str, str], key: str | None
+    ) -> None:
+        """Find a signature of the key over the manifest's digest, before anything is opened."""
+        if key is None:
+            return
+        where = f"{place.host}/{place.repository}@{digest}"
+        answer, headers = await self._manifest(place, signature_tag(digest), headers)
+        if answer.status == 404:
+            raise DownloadFailed(f"{where} has no cosign signature beside it", final=True)
+        try:
+            for layer in signature_layers(_content(answer, f"the signatures of {where}")):
+                url = f"{place.base}/blobs/{layer.digest}"
+                payload = await self._downloader.get(url, limit=PAYLOAD_LIMIT, headers=headers)
+                content = _checked(payload, url, layer.digest)
+                if vouches(layer, content, key=key, digest=digest):
+                    return
+        except SignatureRefused as error:
+            raise DownloadFailed(f"{where}: {error}", final=True) from error
+        raise DownloadFailed(f"no cosign signature of {where} is of the key given", final=True)
 
     async def _manifest(
         self, place: _Place, reference: str, headers: dict[str, str]

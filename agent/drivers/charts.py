@@ -58,7 +58,9 @@ class Charts:
         if source.archive is not None:
             content = base64.b64decode(source.archive.content)
             return await self._keep(content, source.archive.digest, source.archive.digest)
-        origin = f"{source.repo}|{source.chart}|{source.version}|{access.mark}"
+        # What was taken without a signature, or with another key's, is not what is asked for now.
+        key = source.verify.cosign_key if source.verify else ""
+        origin = f"{source.repo}|{source.chart}|{source.version}|{access.mark}|{key}"
         path = self._path(origin)
         if fresh or not path.exists():
             content = await self._fetch(source, await access.credentials())
@@ -71,7 +73,12 @@ class Charts:
         try:
             if repo.startswith("oci://"):
                 return await self._registry.pull_chart(
-                    repo, chart, version, limit=_ARCHIVE_LIMIT, credentials=credentials
+                    repo,
+                    chart,
+                    version,
+                    limit=_ARCHIVE_LIMIT,
+                    credentials=credentials,
+                    cosign_key=source.verify.cosign_key if source.verify else None,
                 )
             index = f"{repo.rstrip('/')}/index.yaml"
             content = await self._get(index, _INDEX_LIMIT, credentials)

@@ -53,7 +53,10 @@ class Overlays:
             raise StepFailed(ReasonCode.ARTIFACT_FAILED, str(error), final=True) from error
 
     async def _content(self, source: KustomizeSource, access: Access) -> bytes:
-        name = hashlib.sha256(f"{_identity(source)}|{access.mark}".encode()).hexdigest()
+        # What was taken without a signature, or with another key's, is not what is asked for now.
+        key = source.verify.cosign_key if source.verify else ""
+        asked = f"{_identity(source)}|{access.mark}|{key}"
+        name = hashlib.sha256(asked.encode()).hexdigest()
         path = self._directory / f"{name}.kept"
         kept = await asyncio.to_thread(self._kept, path)
         return kept or await self._fetch(source, path, await access.credentials())
@@ -67,7 +70,10 @@ class Overlays:
             content = await self._git.archive(source.git, credentials)
         else:
             content = await self._registry.pull(
-                source.oci or "", limit=_ARCHIVE_LIMIT, credentials=credentials
+                source.oci or "",
+                limit=_ARCHIVE_LIMIT,
+                credentials=credentials,
+                cosign_key=source.verify.cosign_key if source.verify else None,
             )
         await asyncio.to_thread(self._keep, path, content)
         return content

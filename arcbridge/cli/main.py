@@ -16,6 +16,7 @@ from arcbridge.cli.commands import (
     freeze,
     health,
     login,
+    policy,
 )
 from arcbridge.cli.commands import rollout as rollouts
 from arcbridge.cli.commands import token as tokens
@@ -37,6 +38,7 @@ app.add_typer(extension.app, name="extension")
 app.add_typer(rollouts.app, name="rollout")
 app.add_typer(freeze.app, name="freeze")
 app.add_typer(ca.app, name="ca")
+app.add_typer(policy.app, name="policy")
 app.add_typer(drift.app, name="drift")
 events.register(app)
 health.register(app)

@@ -23,6 +23,7 @@ from shared.contract.archive import (
     ImportEnd,
     ImportRequest,
 )
+from shared.contract.artifact_policy import ArtifactPolicy, ArtifactPolicySpec
 from shared.contract.base import WireModel
 from shared.contract.ca import CaRotateRequest, CaStatus
 from shared.contract.cluster import (
@@ -279,6 +280,21 @@ class Freezes(_Group):
         self._delete("freezes", name)
 
 
+class ArtifactPolicies(_Group):
+    """Where the tenant's extensions may come from."""
+
+    def get(self) -> ArtifactPolicy:
+        """The policy; without one, the one that allows everything."""
+        return self._get(ArtifactPolicy, "artifact-policy")
+
+    def put(self, spec: ArtifactPolicySpec, *, etag: str | None = None) -> ArtifactPolicy:
+        """Set it; Conflict when `etag` is given and no longer the stored one's."""
+        headers = {"If-Match": f'"{etag}"'} if etag else {}
+        path = _path(("artifact-policy",))
+        answer = self._transport.call("PUT", path, body=spec.to_wire(), headers=headers)
+        return _read(ArtifactPolicy, answer)
+
+
 class Drifts(_Group):
     """Open drift."""
 
@@ -398,6 +414,7 @@ class Client:
         self.extensions = Extensions(self._transport)
         self.rollouts = Rollouts(self._transport)
         self.freezes = Freezes(self._transport)
+        self.artifact_policy = ArtifactPolicies(self._transport)
         self.drift = Drifts(self._transport)
         self.events = Events(self._transport)
         self.tenants = Tenants(self._transport)

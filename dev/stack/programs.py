@@ -76,5 +76,6 @@ def agent(settings: StackSettings, cluster: Cluster) -> Program:
         "ARCBRIDGE_HELM": tool("helm"),
         "ARCBRIDGE_KUBECTL": tool("kubectl"),
         **settings.extra_environ.get("agent", {}),
+        **settings.extra_environ.get(name, {}),
     }
     return Program(name, python("agent"), environ, ready)

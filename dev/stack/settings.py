@@ -57,7 +57,7 @@ class StackSettings:
     schedules: Mapping[str, str] = field(default_factory=lambda: SCHEDULES)
     simulated_clusters: tuple[str, ...] = ()
     extra_environ: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """By kind of program (`relay`, `agent`): variables that it gets beside its own."""
+    """By kind or name (`relay`, `agent`, `agent-eu-1`): variables that it gets beside its own."""
 
     @property
     def control_plane_url(self) -> str:

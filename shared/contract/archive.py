@@ -33,6 +33,7 @@ class ArchiveKind(StrEnum):
     REVISIONS = "revisions"
     RESOLVED_SPECS = "resolved_specs"
     FREEZES = "freezes"
+    ARTIFACT_POLICIES = "artifact_policies"
     ROLLOUTS = "rollouts"
     ROLLOUT_STAGES = "rollout_stages"
     ROLLOUT_TARGETS = "rollout_targets"

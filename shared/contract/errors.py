@@ -34,6 +34,8 @@ class ErrorCode(StrEnum):
     """A newer session of this cluster exists: reconnect and take its epoch."""
     QUARANTINED = "Quarantined"
     """The revision is quarantined."""
+    POLICY_VIOLATED = "PolicyViolated"
+    """The tenant's artifact policy does not allow this source."""
     DEPENDENCY_CYCLE = "DependencyCycle"
     """The extension would depend on itself."""
     TOO_LARGE = "TooLarge"

@@ -79,6 +79,20 @@ class CrdPolicy(StrEnum):
     """Brought to what the chart says with every release; never deleted."""
 
 
+_PUBLIC_KEY = (
+    r"^-----BEGIN PUBLIC KEY-----\r?\n([A-Za-z0-9+/=]{1,76}\r?\n)+-----END PUBLIC KEY-----\s*$"
+)
+CosignKey = Annotated[Text, StringConstraints(pattern=_PUBLIC_KEY, max_length=2048)]
+"""PEM of a public key: ECDSA P-256 as cosign makes it, RSA, or Ed25519."""
+
+
+class Verification(WireModel):
+    """What has to vouch for an OCI artifact before anything of it is opened."""
+
+    cosign_key: CosignKey
+    """An artifact without a signature of this key beside it is ArtifactFailed."""
+
+
 class HelmSource(WireModel):
     """A chart: from an https repository, an OCI registry, or an archive in the document."""
 
@@ -99,6 +113,8 @@ class HelmSource(WireModel):
     """Of the chart archive; checked by the agent before anything is applied."""
     archive: HelmArchive | None = None
     credentials_ref: CredentialsReference | None = None
+    verify: Verification | None = None
+    """For `oci://` only."""
     crds: CrdPolicy = CrdPolicy.CREATE
     test: bool = False
     """Run the chart's tests once it is ready; the release is good only if they pass."""
@@ -116,6 +132,10 @@ class HelmSource(WireModel):
             raise ValueError("archive stands alone: the archive itself holds name and version")
         if self.archive is not None and self.credentials_ref is not None:
             raise ValueError("credentialsRef is for a repo: an archive in the document needs none")
+        if self.verify is not None and not (self.repo or "").startswith("oci://"):
+            raise ValueError(
+                "verify is for an oci:// repo: signatures lie beside it in the registry"
+            )
         return self
 
 
@@ -165,6 +185,8 @@ class KustomizeSource(WireModel):
     """`oci://registry/repository@sha256:…`: an artifact with one gzipped tar layer."""
     git: GitOverlay | None = None
     credentials_ref: CredentialsReference | None = None
+    verify: Verification | None = None
+    """For `oci` only."""
     path: str = "."
     """The folder that holds the kustomization, from the root."""
 
@@ -182,6 +204,8 @@ class KustomizeSource(WireModel):
             raise ValueError("give exactly one of files, archive, oci and git")
         if self.files is not None and self.credentials_ref is not None:
             raise ValueError("credentialsRef is for archive, oci and git: files need none")
+        if self.verify is not None and self.oci is None:
+            raise ValueError("verify is for oci: signatures lie beside it in the registry")
         return self
 
     @property

@@ -21,7 +21,7 @@ from shared.contract.states import RevisionState, RolloutKind
 from shared.domain.dependencies import find_cycle
 from shared.domain.errors import ArcBridgeError
 from shared.domain.goals import goals
-from shared.services import audit, freezes, nudge, pace, quotas
+from shared.services import artifact_policies, audit, freezes, nudge, pace, quotas
 from shared.services.caller import Caller
 from shared.services.failpoints import hit
 from shared.services.hot_path import HotPath
@@ -39,7 +39,7 @@ _R = load("rollouts")
 async def publish(cp: HotPath, caller: Caller, manifest: ExtensionManifest) -> PublishResult:
     """Store the revision and start its rollout.
 
-    Raises DependencyCycle with the cycle named, Quarantined for content that is.
+    Raises PolicyViolated, DependencyCycle with the cycle named, Quarantined for content that is.
     """
     name, spec = manifest.metadata.name, manifest.spec
     with span("extension.publish", parent=caller.traceparent) as current:
@@ -127,12 +127,13 @@ class Content:
 async def examine(
     tx: Transaction, tenant: str, manifest: ExtensionManifest, extension: Row | None
 ) -> Content:
-    """Check a manifest against what is stored. Raises DependencyCycle and Quarantined, and
-    InvalidRequest for a window that does not exist or a dependency that is being removed.
+    """Check a manifest against what is stored. Raises PolicyViolated, DependencyCycle, Quarantined,
+    and InvalidRequest for a window that does not exist or a dependency that is being removed.
     """
     name = manifest.metadata.name
     await _check_dependencies(tx, tenant, manifest)
     await freezes.refuse_unknown(tx, tenant, manifest.spec.rollout.windows)
+    await artifact_policies.check(tx, tenant, manifest.spec.source)
     found = digest(manifest.spec.to_canonical())
     quarantined = await tx.one(_Q.quarantined_content, tenant=tenant, extension=name, digest=found)
     if quarantined is not None:

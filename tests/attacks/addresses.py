@@ -53,3 +53,31 @@ async def redirects(target: Target) -> str:
     ends = await ended(target, sources)
     held(set(ends.values()) == {"Failed ArtifactFailed"}, told(ends))
     return told(ends)
+
+
+@row(
+    "artifact URL", "the same addresses as a chart's repository", expected="refused; nothing asked"
+)
+async def inner_chart_repositories(target: Target) -> str:
+    port = target.web_port
+    target.web("/index.yaml", Page(b"apiVersion: v1\nentries: {}\n"))
+    repositories = {
+        "repo-loopback": f"https://127.0.0.1:{port}",
+        "repo-metadata": "https://169.254.169.254/latest",
+        "repo-private": "https://10.0.0.1/charts",
+        "oci-loopback": f"oci://127.0.0.1:{port}/charts",
+    }
+    sources = {
+        name: {"helm": {"repo": repo, "chart": "web", "version": "1.0.0"}}
+        for name, repo in repositories.items()
+    }
+    ends = await ended(target, sources)
+    messages = await target.sql(
+        "select extension, failed_message from assignments where extension = any(%s)",
+        [f"attack-{name}" for name in repositories],
+    )
+    refused = [each for each in messages if "is refused" in (each["failed_message"] or "")]
+    seen = f"{told(ends)}; {len(refused)} of {len(repositories)} refused by address"
+    held(set(ends.values()) == {"Failed ArtifactFailed"}, seen)
+    held(len(refused) == len(repositories), seen)
+    return seen

@@ -65,6 +65,44 @@ def told(ends: dict[str, str]) -> str:
 
 @row(
     "extension",
+    "chart and overlay from a source that is not on the tenant's allowlist, or the cluster's own",
+    expected="403 PolicyViolated, nothing stored; ArtifactFailed, nothing applied",
+)
+async def foreign_sources(target: Target) -> str:
+    answer = await target.ask(
+        "PUT", "artifact-policy", who="otherAdmin", json={"sources": ["https://good.example"]}
+    )
+    answer.raise_for_status()
+    repo = {"chart": "web", "version": "1.0.0"}
+    sources = {
+        "a chart": {"helm": repo | {"repo": "https://evil.example"}},
+        "a name like it": {"helm": repo | {"repo": "https://good.example.evil.example"}},
+        "an overlay": fetched("https://evil.example/a.tgz", b""),
+    }
+    statuses = {}
+    for why, source in sources.items():
+        body = manifest("attack-policy", source)
+        answer = await target.ask("POST", "desired", who="otherAdmin", json=body)
+        statuses[why] = (answer.status_code, answer.json().get("code"))
+    stored = (await target.ask("GET", "extensions", who="otherAdmin")).json()["items"]
+    body = manifest("attack-not-allowed", sources["a chart"], cluster=RESTRICTED)
+    outcome = await target.verdict(_in_allowed(body))
+    seen = (
+        f"{', '.join(f'{why} {status}' for why, (status, _) in statuses.items())}, "
+        f"{len(stored)} stored; on the cluster {outcome['state']} {outcome.get('reason')}"
+    )
+    held(set(statuses.values()) == {(403, "PolicyViolated")} and not stored, seen)
+    held(outcome.get("reason") == "ArtifactFailed", seen)
+    return seen
+
+
+def _in_allowed(body: dict[str, Any]) -> dict[str, Any]:
+    """The same in the namespace that the restricted cluster allows."""
+    return {**body, "spec": {**body["spec"], "namespace": ALLOWED_NAMESPACE}}
+
+
+@row(
+    "extension",
     "digest mismatch, of a chart and of an overlay",
     expected="ArtifactFailed; nothing applied",
 )
@@ -179,7 +217,7 @@ async def archives_that_reach_out(target: Target) -> str:
         name: fetched(target.web(f"/{name}.tgz", Page(content)), content)
         for name, content in contents.items()
     }
-    slip = chart_archive() and archive({"web/../../etc/x": "1"})
+    slip = archive({"web/../../etc/x": "1"})
     chart = {"content": base64.b64encode(slip).decode(), "digest": digest_bytes(slip)}
     ends = await ended(target, {**sources, "chart-slip": {"helm": {"archive": chart}}})
     held(set(ends.values()) == {"Failed ArtifactFailed"}, told(ends))

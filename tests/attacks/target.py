@@ -269,6 +269,7 @@ def settings_for(state: Path, roots: Path) -> StackSettings:
                 "ARCBRIDGE_AGENT_PRIVATE_HOSTS": PRIVATE_HOST,
                 "SSL_CERT_FILE": str(roots),
             },
+            f"agent-{RESTRICTED}": {"ARCBRIDGE_AGENT_ALLOWED_HOSTS": PRIVATE_HOST},
             "relay": {"ARCBRIDGE_RELAY_CONNECTIONS": str(RELAY_CONNECTIONS)},
         },
     )

@@ -229,6 +229,15 @@ create index rollouts_to_plan on rollouts (plan_after)
     where state in ('Pending','Running','Paused','AwaitingApproval');
 create index rollouts_by_extension on rollouts (tenant_id, extension, rollout_id desc);
 
+-- Where a tenant's extensions may come from; no row: from anywhere.
+create table artifact_policies (
+    tenant_id   text primary key references tenants,
+    spec        jsonb not null,                          -- ArtifactPolicySpec
+    version     bigint not null default 1,               -- the ETag
+    updated_by  text not null,
+    updated_at  timestamptz not null
+);
+
 -- When rollouts may release: freezes and windows, by name.
 create table freezes (
     tenant_id   text not null references tenants,
@@ -513,7 +522,7 @@ do $$
 declare t text;
 begin
     foreach t in array array['bootstrap_tokens','clusters','certificates','sessions','inventories',
-        'inventory_objects','extensions','revisions','resolved_specs','freezes','rollouts','rollout_stages',
+        'inventory_objects','extensions','revisions','resolved_specs','freezes','artifact_policies','rollouts','rollout_stages',
         'rollout_targets','assignments','known_good',
         'reconsiderations','status_events','drifts','outbox','events','event_heads',
         'idempotency_keys','tenants']

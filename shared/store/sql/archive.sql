@@ -12,6 +12,7 @@ select set_config('TimeZone', 'UTC', true);
 select exists (select from clusters where tenant_id = %(tenant)s)
     or exists (select from extensions where tenant_id = %(tenant)s)
     or exists (select from freezes where tenant_id = %(tenant)s)
+    or exists (select from artifact_policies where tenant_id = %(tenant)s)
     or exists (select from resolved_specs where tenant_id = %(tenant)s)
     or exists (select from bootstrap_tokens where tenant_id = %(tenant)s) as holds;
 
@@ -60,6 +61,7 @@ select
     (select count(*) from revisions where tenant_id = %(tenant)s) as revisions,
     (select count(*) from resolved_specs where tenant_id = %(tenant)s) as resolved_specs,
     (select count(*) from freezes where tenant_id = %(tenant)s) as freezes,
+    (select count(*) from artifact_policies where tenant_id = %(tenant)s) as artifact_policies,
     (select count(*) from rollouts where tenant_id = %(tenant)s) as rollouts,
     (select count(*) from rollout_stages where tenant_id = %(tenant)s) as rollout_stages,
     (select count(*) from rollout_targets where tenant_id = %(tenant)s) as rollout_targets,
@@ -137,6 +139,16 @@ where t.tenant_id = %(tenant)s
   and (%(after)s::jsonb is null
        or t.name > (%(after)s::jsonb ->> 0)::text)
 order by t.name
+limit %(limit)s;
+
+-- name: read_artifact_policies
+-- The tenant's artifact policy, where it has one.
+select to_jsonb(t) - 'tenant_id' as record, jsonb_build_array(t.tenant_id) as key
+from artifact_policies t
+where t.tenant_id = %(tenant)s
+  and (%(after)s::jsonb is null
+       or t.tenant_id > (%(after)s::jsonb ->> 0)::text)
+order by t.tenant_id
 limit %(limit)s;
 
 -- name: read_rollouts
@@ -269,6 +281,13 @@ returning to_jsonb(t) - 'tenant_id' as record, t.xmax = 0 as added;
 insert into freezes as t
 select * from jsonb_populate_recordset(null::freezes, %(records)s)
 on conflict (tenant_id, name) do update set tenant_id = excluded.tenant_id
+returning to_jsonb(t) - 'tenant_id' as record, t.xmax = 0 as added;
+
+-- name: take_artifact_policies
+-- Add the artifact policy; one that is there is left as it is, and shown.
+insert into artifact_policies as t
+select * from jsonb_populate_recordset(null::artifact_policies, %(records)s)
+on conflict (tenant_id) do update set tenant_id = excluded.tenant_id
 returning to_jsonb(t) - 'tenant_id' as record, t.xmax = 0 as added;
 
 -- name: take_rollouts

@@ -128,6 +128,13 @@ where tenant_id = %(tenant)s and name in (
     select name from freezes where tenant_id = %(tenant)s limit %(limit)s
 );
 
+-- name: artifact_policies
+-- The tenant's artifact policy.
+delete from artifact_policies
+where tenant_id = %(tenant)s and tenant_id in (
+    select tenant_id from artifact_policies where tenant_id = %(tenant)s limit %(limit)s
+);
+
 -- name: bootstrap_tokens
 -- The tenant's bootstrap tokens.
 delete from bootstrap_tokens

@@ -292,6 +292,18 @@ def issuer(running: RunningControlPlane) -> str:
     return f"{running.issuer}/{running.directory.tid_of('demo')}/v2.0"
 
 
+def test_the_artifact_policy_is_set_and_holds(cli: Cli, tmp_path: Path) -> None:
+    assert data(cli("policy", "get", "-o", "json"))["inline"] is True
+    source = ("--source", "oci://*.azurecr.io")
+    stored = data(cli("policy", "set", *source, "--no-inline", "--reason", "ours", "-o", "json"))
+    assert (stored["sources"], stored["inline"]) == (["oci://*.azurecr.io"], False)
+    refused = cli("apply", "-f", str(overlay(tmp_path, "not-allowed")))
+    assert refused.exit_code == Exit.DENIED
+    assert "artifact policy" in refused.stderr
+    assert cli("policy", "set", "--source", "http://x").exit_code == Exit.USAGE
+    data(cli("policy", "set", "-o", "json"))
+
+
 def test_a_freeze_is_set_listed_and_deleted(cli: Cli) -> None:
     weekly = ("--weekly", "mon,fri/22:00-04:00", "--zone", "Europe/Berlin")
     made = ok(cli("freeze", "set", "nights", "--allow", *weekly, "-o", "json"))

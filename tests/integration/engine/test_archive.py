@@ -20,6 +20,7 @@ from shared.contract.archive import (
     ImportEnd,
     ImportRequest,
 )
+from shared.contract.artifact_policy import ArtifactPolicySpec
 from shared.contract.base import WireModel
 from shared.contract.errors import ErrorCode
 from shared.contract.freeze import FreezeSpec
@@ -27,6 +28,7 @@ from shared.contract.states import Role
 from shared.contract.tenant import TenantState
 from shared.domain.errors import ArcBridgeError
 from shared.services import (
+    artifact_policies,
     audit,
     events,
     export,
@@ -64,6 +66,9 @@ async def full(fleet: Fleet, plane: Plane) -> Fleet:
     await publish.publish(plane, OPERATOR, manifest(values={"nothing": None, "share": 0.25}))
     await fleet.run()
     await freezes.put(plane, OPERATOR, "xmas", FreezeSpec(), None)
+    await artifact_policies.put(
+        plane, OPERATOR, ArtifactPolicySpec(sources=("oci://charts.test",)), None
+    )
     await publish.publish(plane, OPERATOR, manifest("other"))
     await pacer.tick(plane)
     data = {"none": None, "float": 1.5, "big": 2**60, "deep": [{"none": None}]}
