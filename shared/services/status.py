@@ -58,15 +58,15 @@ class _Taken:
 async def _ingest(
     tx: Transaction, caller: Caller, cluster_id: UUID, batch: StatusBatch, now: datetime
 ) -> _Taken:
-    name = await _admit(tx, caller.tenant, cluster_id, batch)
     events = sorted(batch.events, key=lambda event: event.sequence)
     rows = await tx.all(
-        _Q.assignments,
+        _Q.admit,
         tenant=caller.tenant,
         cluster=cluster_id,
         extensions=sorted({event.extension for event in events}),
     )
-    known = {row["extension"]: _Assignment(row) for row in rows}
+    name = await _admit(tx, caller.tenant, cluster_id, batch, rows[0] if rows else None)
+    known = {row["extension"]: _Assignment(row) for row in rows if row["extension"]}
     refused, fresh = [], []
     for event in events:
         assignment = known.get(event.extension)
@@ -75,20 +75,20 @@ async def _ingest(
         elif assignment.take(event, batch.session_epoch, now):
             fresh.append(event)
     changed = [a for a in known.values() if a.observed != a.before]
-    await _store(tx, caller.tenant, cluster_id, changed, now)
-    await _keep(tx, caller.tenant, cluster_id, batch.session_epoch, fresh, now)
+    if changed or fresh:
+        await tx.execute(
+            _Q.take_in,
+            tenant=caller.tenant,
+            cluster=cluster_id,
+            epoch=batch.session_epoch,
+            observations=jsonb([_observation(a) for a in changed]),
+            events=jsonb([_event(event) for event in fresh]),
+            now=now,
+        )
     entries = [entry for a in changed for entry in a.entries(name)]
     for event in fresh:
         if event.drift is not None:
             entries += await drift_reports.record(tx, caller.tenant, cluster_id, name, event, now)
-    if fresh:
-        await tx.execute(
-            _Q.close_silence,
-            tenant=caller.tenant,
-            cluster=cluster_id,
-            extensions=sorted({event.extension for event in fresh}),
-            now=now,
-        )
     waiting = await _waiting_on(tx, caller.tenant, changed)
     await audit.append_all(tx, caller, entries)
     moved = frozenset(a.row["rollout_id"] for a in changed if a.moved)
@@ -107,12 +107,13 @@ async def _waiting_on(
     return frozenset(row["rollout_id"] for row in rows)
 
 
-async def _admit(tx: Transaction, tenant: str, cluster_id: UUID, batch: StatusBatch) -> str:
+async def _admit(
+    tx: Transaction, tenant: str, cluster_id: UUID, batch: StatusBatch, row: Row | None
+) -> str:
     """The cluster's name. Raises StaleEpoch and Unauthenticated."""
-    row = await tx.one(_Q.session, tenant=tenant, cluster=cluster_id)
     if row is None:
         raise ArcBridgeError(ErrorCode.UNAUTHENTICATED, "the cluster is not registered")
-    newest = row["epoch"] or 0
+    newest = row["newest_epoch"] or 0
     if batch.session_epoch < newest:
         raise ArcBridgeError(
             ErrorCode.STALE_EPOCH,
@@ -181,23 +182,6 @@ class _Assignment:
         ]
 
 
-async def _store(
-    tx: Transaction,
-    tenant: str,
-    cluster_id: UUID,
-    changed: Sequence[_Assignment],
-    now: datetime,
-) -> None:
-    if changed:
-        await tx.execute(
-            _Q.observe,
-            tenant=tenant,
-            cluster=cluster_id,
-            observations=jsonb([_observation(a) for a in changed]),
-            now=now,
-        )
-
-
 def _observation(assignment: _Assignment) -> Mapping[str, Any]:
     """The row to store: of the newest event, or as it was where only a failure came late."""
     row, after = assignment.row, assignment.observed
@@ -241,25 +225,8 @@ def _observation(assignment: _Assignment) -> Mapping[str, Any]:
     }
 
 
-async def _keep(
-    tx: Transaction,
-    tenant: str,
-    cluster_id: UUID,
-    epoch: int,
-    fresh: Sequence[StatusEvent],
-    now: datetime,
-) -> None:
-    if fresh:
-        await tx.execute(
-            _Q.insert_events,
-            tenant=tenant,
-            cluster=cluster_id,
-            epoch=epoch,
-            ids=[event.id for event in fresh],
-            sequences=[event.sequence for event in fresh],
-            bodies=[jsonb(event.to_wire()) for event in fresh],
-            now=now,
-        )
+def _event(event: StatusEvent) -> Mapping[str, Any]:
+    return {"id": str(event.id), "sequence": event.sequence, "body": event.to_wire()}
 
 
 def _unknown(event: StatusEvent) -> RefusedEvent:

@@ -1,13 +1,30 @@
 -- Status reports: what agents say of their extensions.
 
--- name: session
--- The cluster's newest session, held until the report is stored, so that a newer one comes after it.
-select s.epoch, c.name, c.not_now_until
-from clusters c
-left join sessions s on s.tenant_id = c.tenant_id and s.cluster_id = c.cluster_id
-where c.tenant_id = %(tenant)s and c.cluster_id = %(cluster)s
-  and c.state not in ('Deregistered','Revoked')
-for share of c
+-- name: admit
+-- The cluster with its newest session, held until the report is stored, so that a newer one comes after
+-- it; and the assignments that a batch speaks of, taken in order of name. One row without an assignment
+-- where it speaks of none.
+with cluster as materialized (
+    select s.epoch as newest_epoch, c.name, c.not_now_until
+    from clusters c
+    left join sessions s on s.tenant_id = c.tenant_id and s.cluster_id = c.cluster_id
+    where c.tenant_id = %(tenant)s and c.cluster_id = %(cluster)s
+      and c.state not in ('Deregistered','Revoked')
+    for share of c
+), taken as materialized (
+    select extension, revision, spec_digest, absent, generation, rollout_id, correction, epoch, sequence,
+           observed_generation, observed_revision, observed_digest, observed_rollout, phase, reason,
+           message, attempt, conditions, seconds, ready_since, failed_generation, failed_reason,
+           failed_message, unheld_at, drift_checked_at
+    from assignments
+    where tenant_id = %(tenant)s and cluster_id = %(cluster)s
+      and extension = any(%(extensions)s::text[]) and exists (select from cluster)
+    order by extension
+    for no key update
+)
+select cluster.newest_epoch, cluster.name, cluster.not_now_until, taken.*
+from cluster
+left join taken on true
 
 -- name: set_not_now
 -- Until when the cluster asks to be left alone.
@@ -15,19 +32,23 @@ update clusters
 set not_now_until = %(until)s
 where tenant_id = %(tenant)s and cluster_id = %(cluster)s
 
--- name: assignments
--- The assignments a batch speaks of, taken in order of name.
-select extension, revision, spec_digest, absent, generation, rollout_id, correction, epoch, sequence,
-       observed_generation, observed_revision, observed_digest, observed_rollout, phase, reason,
-       message, attempt, conditions, seconds, ready_since, failed_generation, failed_reason,
-       failed_message, unheld_at, drift_checked_at
-from assignments
-where tenant_id = %(tenant)s and cluster_id = %(cluster)s and extension = any(%(extensions)s::text[])
-order by extension
-for no key update
-
--- name: observe
--- Store what the newest reports say.
+-- name: take_in
+-- Store what the newest reports say, keep the events themselves, and end the silence of their
+-- extensions.
+with said as (
+    select e.id, e.sequence, e.body
+    from jsonb_to_recordset(%(events)s) as e(id uuid, sequence bigint, body jsonb)
+), kept as (
+    insert into status_events (tenant_id, cluster_id, event_id, epoch, sequence, received_at, body)
+    select %(tenant)s, %(cluster)s, said.id, %(epoch)s, said.sequence, %(now)s, said.body
+    from said
+    on conflict do nothing
+), heard as (
+    update drifts
+    set resolved_at = %(now)s
+    where tenant_id = %(tenant)s and cluster_id = %(cluster)s and kind = 'silence'
+      and resolved_at is null and extension in (select said.body ->> 'extension' from said)
+)
 update assignments a
 set epoch = o.epoch,
     sequence = o.sequence,
@@ -68,14 +89,6 @@ where r.tenant_id = %(tenant)s and r.state in ('Pending','Running')
                   where w.tenant_id = %(tenant)s and w.extension = any(%(removed)s::text[])
                     and w.depends_on @> array[r.extension]))
 
--- name: insert_events
--- Keep the events themselves.
-insert into status_events (tenant_id, cluster_id, event_id, epoch, sequence, received_at, body)
-select %(tenant)s, %(cluster)s, e.event_id, %(epoch)s, e.sequence, %(now)s, e.body
-from unnest(%(ids)s::uuid[], %(sequences)s::bigint[], %(bodies)s::jsonb[])
-     as e(event_id, sequence, body)
-on conflict do nothing
-
 -- name: open_drift
 -- Open a drift, or replace the differences of the one that is open. `opened` tells which.
 insert into drifts (tenant_id, drift_id, cluster_id, extension, kind, revision, since, differences,
@@ -93,13 +106,6 @@ set resolved_at = %(now)s, correcting = false
 where tenant_id = %(tenant)s and cluster_id = %(cluster)s and extension = %(extension)s
   and kind = 'manifest' and resolved_at is null
 returning drift_id
-
--- name: close_silence
--- The cluster speaks of these extensions again.
-update drifts
-set resolved_at = %(now)s
-where tenant_id = %(tenant)s and cluster_id = %(cluster)s
-  and extension = any(%(extensions)s::text[]) and kind = 'silence' and resolved_at is null
 
 -- name: correction_done
 -- The agent has acted on the newest correction that was asked for.

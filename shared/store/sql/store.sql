@@ -1,5 +1,7 @@
 -- name: enter
--- Take a role that row level security knows, the tenant, and limits, until the transaction ends.
+-- Begin, and take a role that row level security knows, the tenant, and limits, until the transaction
+-- ends. Bound by the client: the protocol takes two statements at once only as text.
+begin;
 select
     set_config('role', %(role)s, true),
     set_config('arcbridge.tenant', %(tenant)s, true),
