@@ -6,11 +6,30 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from shared.planner.decisions import Decision, Release
+from shared.planner.limits import limits
+from shared.planner.view import RolloutView
 
 
 def wanted(decisions: Sequence[Decision]) -> int:
     """How many targets the decisions would release."""
     return sum(len(d.clusters) for d in decisions if isinstance(d, Release))
+
+
+def ahead(view: RolloutView, decisions: Sequence[Decision], batch: int) -> int:
+    """How many targets the next look can release, as far as the counters tell; `batch` at most.
+
+    Zero unless this look had a full batch of candidates and releases it: then tokens for the next
+    batch can be taken at once, and a look that only finds out what is wanted is saved.
+    """
+    released = wanted(decisions)
+    if not released or len(view.candidates) < batch:
+        return 0
+    free = 0
+    for stage in view.stages:
+        if stage.opened_at is not None:
+            places = limits(view.kind, view.strategy, view.stages, stage.index).concurrent
+            free += min(stage.to_apply, max(0, places - stage.in_flight))
+    return max(0, min(batch, free - released))
 
 
 def granted(decisions: Sequence[Decision], tokens: int) -> tuple[Decision, ...]:

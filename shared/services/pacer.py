@@ -20,7 +20,7 @@ from shared.contract.errors import ErrorCode
 from shared.domain.errors import ArcBridgeError
 from shared.pacing.source import Bucket, Grant
 from shared.planner.decisions import Plan, Release
-from shared.planner.grant import granted, wanted
+from shared.planner.grant import ahead, granted, wanted
 from shared.planner.plan import plan
 from shared.planner.waiting import paced
 from shared.services import adaptive_pace, catch_up, corrections, pace, wakeups
@@ -95,6 +95,8 @@ async def tick_rollout(cp: HotPath, tenant: str, rollout_id: UUID, *, wait: bool
                     return
                 await asyncio.sleep(grant.retry_after)
             grant = await pace.take(cp, done.buckets, done.wanted)
+        elif done.ahead:
+            grant = await pace.take(cp, done.buckets, done.ahead)
         elif done.changed:
             grant = None
         else:
@@ -111,6 +113,8 @@ class _Passed:
     """Something was carried out that may allow more."""
     wanted: int
     """Targets that could be released, had there been tokens."""
+    ahead: int
+    """Targets that the next look can release, where this one released a full batch."""
     buckets: Sequence[Bucket]
 
 
@@ -144,7 +148,8 @@ async def _pass(
         origin=looked.origin,
         per_minute=planned.pacing.per_minute if planned.pacing else None,
     )
-    return _Passed(looked, done, changed, missing, found)
+    following = ahead(view, decisions, BATCH)
+    return _Passed(looked, done, changed, missing, following, found)
 
 
 async def _note(

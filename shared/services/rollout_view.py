@@ -32,6 +32,8 @@ _Q = load("pacer")
 
 BATCH: Final = 2_000
 """Targets of one kind that one look takes in; the next look takes the next ones."""
+UNREACHABLE_SECONDS: Final = 5
+"""How often to look over all that wait for those that cannot act, while others fill the places."""
 LACKING: Final = 50
 """Targets of each stage that are asked what they wait for: for the words, not for deciding."""
 
@@ -71,14 +73,17 @@ async def look(
             tx, tenant, rollout_id, pacing, row["plan_after"], now
         )
     in_flight = await reader.in_flight()
+    candidates = await reader.candidates(len(in_flight))
     view = replace(
         told,
         pacing=pacing,
         pressure=pressure,
         in_flight=in_flight,
-        candidates=await reader.candidates(len(in_flight)),
+        candidates=candidates.found,
         lacking=await reader.lacking(),
-        unreachable=await reader.unreachable(),
+        unreachable=await reader.unreachable()
+        if candidates.short or _is_time(row["planned_at"], now)
+        else (),
         returned=await reader.returned(),
         unreverted=await reader.unreverted(),
     )
@@ -123,6 +128,22 @@ async def outline(tx: Transaction, tenant: str, row: Row, now: datetime) -> Roll
     )
 
 
+def _is_time(before: datetime | None, now: datetime) -> bool:
+    """Whether this look is the first one within its UNREACHABLE_SECONDS."""
+    if before is None:
+        return True
+    slot = UNREACHABLE_SECONDS
+    return before.timestamp() // slot != now.timestamp() // slot
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidates:
+    """The next targets to release; `short` where there are fewer than places for them."""
+
+    found: tuple[TargetView, ...]
+    short: bool
+
+
 @dataclass(frozen=True, slots=True)
 class _Targets:
     """Reads batches of targets, and only those that the stages' counters say there are."""
@@ -159,7 +180,7 @@ class _Targets:
         )
         return tuple(target_view(row) for row in rows)
 
-    async def candidates(self, leaving: int) -> tuple[TargetView, ...]:
+    async def candidates(self, leaving: int) -> _Candidates:
         """As many as have a place, or will once the `leaving` ones have left theirs."""
         wanted = {}
         for stage in self._open:
@@ -170,7 +191,7 @@ class _Targets:
             if stage.to_apply and free > 0:
                 wanted[stage.index] = free
         if not wanted:
-            return ()
+            return _Candidates((), short=True)
         rows = await self.tx.all(
             _Q.candidates,
             tenant=self.tenant,
@@ -184,7 +205,8 @@ class _Targets:
             coming=list(self.gate.coming),
             now=self.now,
         )
-        return tuple(target_view(row) for row in rows)
+        found = tuple(target_view(row) for row in rows)
+        return _Candidates(found, short=len(found) < sum(wanted.values()))
 
     async def lacking(self) -> tuple[TargetView, ...]:
         stages = [stage.index for stage in self._open if stage.to_apply]

@@ -14,7 +14,7 @@ limit %(limit)s
 -- name: lock_rollout
 -- Take the rollout's row, waiting for whoever has it.
 select r.rollout_id, r.extension, r.kind, r.state, r.revision, r.strategy, r.created_at, r.created_by,
-       r.waiting_for, r.pacing, r.plan_after, r.traceparent, r.rollback_of, r.freeze_override_until,
+       r.waiting_for, r.pacing, r.planned_at, r.plan_after, r.traceparent, r.rollback_of, r.freeze_override_until,
        coalesce(v.state = 'Quarantined', false) as quarantined,
        case when r.strategy #> '{pace,perSource}' is not null then v.spec -> 'source' end as source,
        coalesce(v.depends_on, '{}') as depends_on,
@@ -29,7 +29,7 @@ for no key update of r
 -- name: try_lock_rollout
 -- Take the rollout's row, or nothing while another pacer has it.
 select r.rollout_id, r.extension, r.kind, r.state, r.revision, r.strategy, r.created_at, r.created_by,
-       r.waiting_for, r.pacing, r.plan_after, r.traceparent, r.rollback_of, r.freeze_override_until,
+       r.waiting_for, r.pacing, r.planned_at, r.plan_after, r.traceparent, r.rollback_of, r.freeze_override_until,
        coalesce(v.state = 'Quarantined', false) as quarantined,
        case when r.strategy #> '{pace,perSource}' is not null then v.spec -> 'source' end as source,
        coalesce(v.depends_on, '{}') as depends_on,
