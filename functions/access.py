@@ -101,6 +101,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "drift_correct_many": OPERATOR,
         "drift_accept": OPERATOR,
         "events_list": READER,
+        "events_export": READER,
         "tenants_list": PLATFORM,
         "tenants_create": PLATFORM,
         "tenants_get": PLATFORM,

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import Field
+
 from functions.edge.endpoint import Call
 from functions.edge.paging import PageQuery
 from functions.edge.resource import Resource
+from shared.contract.base import WireModel
 from shared.contract.events import Event, EventVerification
+from shared.contract.limits import PAGE_DEFAULT, PAGE_MAX
 from shared.contract.page import Page
+from shared.contract.trail import TrailStretch
 from shared.services import events
 from shared.services.events import EventFilter
 
@@ -29,3 +36,18 @@ async def events_list(call: Call, query: EventQuery) -> Page[Event] | EventVerif
     return await events.list_events(
         call.cp, call.caller, chosen=chosen, cursor=query.cursor, limit=query.limit
     )
+
+
+class ExportQuery(WireModel):
+    """Which stretch of the trail."""
+
+    after: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
+    """`nextAfter` of the stretch before; from the first entry without one."""
+    limit: Annotated[int, Field(ge=1, le=PAGE_MAX)] = PAGE_DEFAULT
+    """Entries at most."""
+
+
+@api.endpoint("GET", "v1/events/export")
+async def events_export(call: Call, query: ExportQuery) -> TrailStretch:
+    """Read the audit trail out with its hashes, oldest first, to be kept and checked elsewhere."""
+    return await events.export(call.cp, call.caller, after=query.after, limit=query.limit)

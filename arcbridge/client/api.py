@@ -40,6 +40,7 @@ from shared.contract.cluster import (
 from shared.contract.events import Event, EventVerification, HealthSummary
 from shared.contract.extension import ExtensionManifest
 from shared.contract.freeze import Freeze, FreezeOverride, FreezeSpec
+from shared.contract.limits import PAGE_MAX
 from shared.contract.registration import (
     BootstrapToken,
     BootstrapTokenRequest,
@@ -56,7 +57,8 @@ from shared.contract.rollout import (
     RolloutPlan,
     RolloutTarget,
 )
-from shared.contract.tenant import Tenant
+from shared.contract.tenant import Tenant, TenantPatch, TenantRequest
+from shared.contract.trail import TrailStretch
 
 M = TypeVar("M", bound=WireModel)
 
@@ -332,6 +334,14 @@ class Events(_Group):
         """Entries, newest first; `subject` such as `cluster/eu-1`."""
         return self._pages(Event, "events", subject=subject)
 
+    def export(self, *, after: int = 0) -> Iterator[TrailStretch]:
+        """The trail with its hashes, oldest first, a stretch at a time."""
+        at: int | None = after
+        while at is not None:
+            stretch = self._get(TrailStretch, "events", "export", after=at, limit=PAGE_MAX)
+            yield stretch
+            at = stretch.next_after
+
     def verify(self) -> EventVerification:
         """Check the hash chain over the whole trail."""
         return self._get(EventVerification, "events", verify=True)
@@ -347,6 +357,15 @@ class Tenants(_Group):
     def get(self, name: str) -> Tenant:
         """One tenant."""
         return self._get(Tenant, "tenants", name)
+
+    def create(self, request: TenantRequest) -> Tenant:
+        """Make one."""
+        return self._post(Tenant, "tenants", body=request)
+
+    def patch(self, name: str, patch: TenantPatch) -> Tenant:
+        """Set its quotas, all of them."""
+        path = _path(("tenants", name))
+        return _read(Tenant, self._transport.call("PATCH", path, body=patch.to_wire()))
 
     def suspend(self, name: str, *, reason: str | None = None) -> Tenant:
         """Refuse its people and agents; its clusters run on."""

@@ -9,18 +9,19 @@ Appending holds the end of the tenant's chain until the transaction ends, so it 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from shared.contract.canonical import canonical_json
 from shared.contract.reasons import ReasonCode
+from shared.contract.trail import HASHED, entry_hash, flaw
 from shared.services.caller import Caller
 from shared.store.json import jsonb
 from shared.store.queries import load
 from shared.store.transaction import Transaction
+
+__all__ = ["HASHED", "Entry", "append", "append_all", "entry_hash", "flaw"]
 
 _Q = load("audit")
 
@@ -71,44 +72,6 @@ async def append_all(tx: Transaction, caller: Caller, entries: Sequence[Entry]) 
         rows.append(row)
     await tx.execute(_Q.append, **common, entries=jsonb(rows))
     await tx.execute(_Q.move_head, tenant=caller.tenant, sequence=sequence, hash=last_hash)
-
-
-def entry_hash(row: Mapping[str, Any]) -> str:
-    """SHA-256, in hexadecimal, over an entry's canonical JSON, the hash before it included."""
-    at: datetime = row["at"]
-    content = {
-        "tenant": row["tenant"],
-        "sequence": row["sequence"],
-        "at": at.astimezone(UTC).isoformat(timespec="microseconds"),
-        "actor": row["actor"],
-        "address": row["address"],
-        "action": row["action"],
-        "subject": row["subject"],
-        "reason": row["reason"],
-        "message": row["message"],
-        "data": row["data"],
-        "traceId": row["trace_id"],
-        "previousHash": row["previous_hash"],
-    }
-    return hashlib.sha256(canonical_json(content)).hexdigest()
-
-
-HASHED = (
-    "sequence", "at", "actor", "address", "action", "subject", "reason", "message", "data",
-    "trace_id", "previous_hash", "hash",
-)  # fmt: skip
-"""The fields of a stored entry that its hash covers, beside the tenant; and the hash."""
-
-
-def flaw(row: Mapping[str, Any], before: int, last_hash: str) -> str | None:
-    """What is wrong with the next entry of a chain that came to `before`; None for nothing."""
-    if row["sequence"] != before + 1:
-        return f"entry {before + 1} is missing"
-    if row["previous_hash"] != last_hash:
-        return f"entry {row['sequence']} does not follow the one before it"
-    if entry_hash(row) != row["hash"]:
-        return f"entry {row['sequence']} was changed"
-    return None
 
 
 def _common(caller: Caller, at: datetime) -> dict[str, Any]:

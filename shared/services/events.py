@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from shared.contract.archive import TrailEnd
 from shared.contract.base import WireModel
 from shared.contract.events import Event, EventVerification
 from shared.contract.page import Page
+from shared.contract.trail import TrailStretch
 from shared.services import audit, cursors
 from shared.services.caller import Caller
 from shared.services.control_plane import ControlPlane
@@ -48,6 +50,23 @@ async def list_events(
         )
     return cursors.page(
         Page[Event], rows, size, as_event, lambda row: cursors.encode(row["sequence"])
+    )
+
+
+async def export(
+    cp: ControlPlane, caller: Caller, *, after: int = 0, limit: int | None = None
+) -> TrailStretch:
+    """A stretch of the tenant's trail with its hashes, oldest first, from the entry `after`."""
+    size = cursors.page_size(limit)
+    async with cp.db.tenant(caller.tenant) as tx:
+        head = await tx.one(_Q.read_head, tenant=caller.tenant) or {"sequence": 0, "hash": ""}
+        rows = await tx.all(_Q.follow, tenant=caller.tenant, after=after, limit=size + 1)
+    items = tuple(as_event(row) for row in rows[:size])
+    return TrailStretch(
+        tenant=caller.tenant,
+        items=items,
+        next_after=items[-1].sequence if len(rows) > size else None,
+        end=TrailEnd(sequence=head["sequence"], hash=head["hash"]),
     )
 
 

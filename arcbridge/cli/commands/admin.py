@@ -22,6 +22,12 @@ app = typer.Typer(no_args_is_help=True, help="Tenants, for those who run the pla
 TenantName = Annotated[str, typer.Argument(help="The tenant.", metavar="TENANT")]
 Why = Annotated[str | None, typer.Option("--reason", help="Why; kept in the audit trail.")]
 
+Clusters = Annotated[int | None, typer.Option("--clusters", help="At most so many.", min=0)]
+Extensions = Annotated[int | None, typer.Option("--extensions", help="At most so many.", min=0)]
+Publishes = Annotated[
+    int | None, typer.Option("--publishes", help="At most so many in an hour.", min=0)
+]
+
 BATCH_BYTES = 512 * 1024
 """Half of what the server takes: the records' size is measured without their wrapping."""
 
@@ -42,6 +48,59 @@ def tenants(session: Session) -> None:
             ("created", lambda t: t.created_at),
         ],
     )
+
+
+@command(app, "get")
+def get(session: Session, tenant: TenantName) -> None:
+    """Show one tenant: its state, its quotas and what is used of them."""
+    from arcbridge.cli.output import show_one
+
+    show_one(session, session.client.tenants.get(tenant))
+
+
+@command(app, "create")
+def create(
+    session: Session,
+    tenant: TenantName,
+    clusters: Clusters = None,
+    extensions: Extensions = None,
+    publishes: Publishes = None,
+    reason: Why = None,
+) -> None:
+    """Make a tenant. Which directory's people belong to it is a setting of the service."""
+    from arcbridge.cli.output import show_one
+    from shared.contract.tenant import TenantRequest
+
+    limits = _quotas(clusters, extensions, publishes)
+    request = TenantRequest.model_validate({"name": tenant, "quotas": limits, "reason": reason})
+    show_one(session, session.client.tenants.create(request))
+
+
+@command(app, "quota")
+def quota(
+    session: Session,
+    tenant: TenantName,
+    clusters: Clusters = None,
+    extensions: Extensions = None,
+    publishes: Publishes = None,
+    reason: Why = None,
+) -> None:
+    """Change a tenant's quotas; those not given stay. What it has beyond them stays, too."""
+    from arcbridge.cli.output import show_one
+    from shared.contract.tenant import TenantPatch
+
+    changes = _quotas(clusters, extensions, publishes)
+    if not changes:
+        raise CommandError(Exit.USAGE, "which quota? add --clusters, --extensions or --publishes")
+    limits = {**session.client.tenants.get(tenant).quotas.to_wire(), **changes}
+    patch = TenantPatch.model_validate({"quotas": limits, "reason": reason})
+    show_one(session, session.client.tenants.patch(tenant, patch))
+
+
+def _quotas(clusters: int | None, extensions: int | None, publishes: int | None) -> dict[str, int]:
+    """Those that were given, as they stand on the wire."""
+    given = {"clusters": clusters, "extensions": extensions, "publishesPerHour": publishes}
+    return {name: most for name, most in given.items() if most is not None}
 
 
 @command(app, "suspend")

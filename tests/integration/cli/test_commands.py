@@ -201,6 +201,38 @@ def test_the_audit_trail_is_shown_and_verified(cli: Cli, cluster: JoinedCluster)
     assert data(cli("cluster", "events", "eu-1", "-o", "json"))
 
 
+def test_the_audit_trail_is_exported_and_checked_without_the_server(
+    cli: Cli, cluster: JoinedCluster, running: RunningControlPlane, tmp_path: Path
+) -> None:
+    file = tmp_path / "trail.jsonl"
+    ok(cli("events", "--export", str(file)))
+    assert file.stat().st_mode & 0o777 == 0o600
+    nowhere = ("--server", "http://127.0.0.1:1", "-o", "json")
+    checked = data(cli("events", "--verify", "--file", str(file), *nowhere))
+    assert checked["intact"] is True
+    assert checked["checked"] == len(file.read_text().splitlines()) - 1 > 0
+    ok(cli("cluster", "connect", "one-more"))
+    ok(cli("events", "--verify", "--against", str(file)))
+    lines = file.read_text().splitlines(keepends=True)
+    changed = tmp_path / "changed.jsonl"
+    changed.write_text("".join([*lines[:2], lines[2].replace('"action": "', '"action": "x')]))
+    assert cli("events", "--verify", "--file", str(changed)).exit_code == Exit.NOT_INTACT
+    missing = tmp_path / "missing.jsonl"
+    missing.write_text("".join([lines[0], *lines[2:]]))
+    result = cli("events", "--verify", "--file", str(missing))
+    assert result.exit_code == Exit.NOT_INTACT
+    assert "entry 1 is missing" in result.stderr
+    # Another tenant's trail is whole, and another one.
+    theirs = tmp_path / "theirs.jsonl"
+    ok(cli("cluster", "connect", "theirs", person="admin@other"))
+    ok(cli("events", "--export", str(theirs), person="admin@other"))
+    result = cli("events", "--verify", "--against", str(file), person="admin@other")
+    assert result.exit_code == Exit.NOT_INTACT
+    assert "not the one of the export" in result.stderr
+    assert cli("events", "--file", str(file)).exit_code == Exit.USAGE
+    assert cli("events", "--verify", "--file", __file__).exit_code == Exit.USAGE
+
+
 def test_status_and_drift_answer(cli: Cli, cluster: JoinedCluster) -> None:
     assert "clusters" in ok(cli("status")).stdout
     assert data(cli("drift", "list", "-o", "json")) == []
@@ -323,6 +355,18 @@ def test_a_freeze_is_set_listed_and_deleted(cli: Cli) -> None:
     assert cli("freeze", "set", "x", "--weekly", "mondays").exit_code == Exit.USAGE
     assert cli("freeze", "set", "x", "--weekly", "mon/9-17").exit_code == Exit.USAGE
     assert cli("freeze", "set", "x", person="reader@demo").exit_code == Exit.DENIED
+
+
+def test_a_tenant_is_made_with_quotas_and_they_are_changed_one_by_one(cli: Cli) -> None:
+    platform = {"person": "platform@demo"}
+    made = data(cli("admin", "create", "acme", "--clusters", "5", "-o", "json", **platform))
+    assert (made["state"], made["quotas"]["clusters"]) == ("Active", 5)
+    changed = data(cli("admin", "quota", "acme", "--extensions", "7", "-o", "json", **platform))
+    assert changed["quotas"] == {**made["quotas"], "extensions": 7}
+    assert data(cli("admin", "get", "acme", "-o", "json", **platform)) == changed
+    assert cli("admin", "create", "acme", **platform).exit_code == Exit.CONFLICT
+    assert cli("admin", "quota", "acme", **platform).exit_code == Exit.USAGE
+    assert cli("admin", "get", "acme").exit_code == Exit.DENIED
 
 
 def test_a_tenant_is_exported_deleted_and_imported_and_its_cluster_is_known_again(
