@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from agent.api.client import ControlPlaneClient
+from agent.api.client import ControlPlaneClient, UnusableDocument
 from agent.api.transport import Transport
 from agent.clock import Clock
 from agent.cluster.resource import ClusterSpec
 from agent.credentials.identity import Identity
 from agent.desired.fetcher import Fetcher
+from agent.desired.signature import Signers
 from agent.enrol.keeper import IdentityKeeper
+from agent.errors import AgentError
 from agent.inventory.outbox import InventoryOutbox
 from agent.journal.journal import Journal
 from agent.link.bundles import BundleKeeper
@@ -74,8 +76,9 @@ class Connection:
             around.clock,
             random.random,
             identity.registration.settings.poll_seconds,
+            signers=lambda: Signers.of(self._identity),
             on_document=around.on_document,
-            on_outcome=lambda error: around.story.called("desired", error),
+            on_outcome=self._fetched,
         )
         self.reporter = Reporter(
             client,
@@ -109,6 +112,11 @@ class Connection:
         self._bundles = BundleKeeper(
             around.clock, random.random, around.identities.trust, around.story.noticed
         )
+
+    def _fetched(self, error: AgentError | None) -> None:
+        self._around.story.called("desired", error)
+        if error is None or isinstance(error, UnusableDocument):
+            self._around.story.document_judged(None if error is None else str(error))
 
     async def run(self) -> None:
         """Until cancelled."""

@@ -48,6 +48,8 @@ class Story:
     clock: Clock
     _told: dict[str, tuple[object, ...]] = field(default_factory=dict)
     _suspended: ReasonCode | None = None
+    _refused: str | None = None
+    """Why the newest desired document is not acted on."""
 
     def spec_seen(self, spec: ClusterSpec, generation: int) -> None:
         """The resource was read."""
@@ -158,6 +160,19 @@ class Story:
             f"the agent's clock is {minutes} min {side} the control plane's",
         )
 
+    def document_judged(self, refusal: str | None) -> None:
+        """The newest answer was taken, or is not acted on and why."""
+        if refusal == self._refused:
+            return
+        self._refused = refusal
+        if refusal is not None:
+            reason = ReasonCode.DOCUMENT_REFUSED
+            self.announcer.tell(EventType.WARNING, reason.value, self._refusal())
+        self._judge()
+
+    def _refusal(self) -> str:
+        return f"the desired document is refused: {self._refused}; the one before stays in force"
+
     def called(self, call: str, error: AgentError | None) -> None:
         """A call to the control plane's API ended."""
         outcome = "ok" if error is None else type(error).__name__
@@ -193,6 +208,9 @@ class Story:
                 reason, message = condition.reason, condition.message
                 self.board.set(ConditionType.READY, False, reason, message)
                 return
+        if self._refused is not None:
+            self.board.set(ConditionType.READY, False, ReasonCode.DOCUMENT_REFUSED, self._refusal())
+            return
         if self._suspended is not None:
             self.board.set(ConditionType.READY, False, self._suspended)
             return

@@ -1,7 +1,8 @@
 """Fetches the desired document: at a wake-up at once, and at intervals in case one got lost.
 
 A document is made durable before anyone acts on it, so that a restart never falls back to an
-older one. One that is incomplete or not understood is refused and the one before stays in force.
+older one. One that is incomplete, not signed by the control plane, older or not understood is
+refused, and the one before stays in force.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from agent.api.client import ControlPlaneClient, UnusableDocument
 from agent.api.errors import ControlPlaneRefused, ControlPlaneUnreachable
 from agent.backoff import Backoff, Random, spread
 from agent.clock import Clock
+from agent.desired.signature import Signers, check_signed
 from agent.errors import AgentError
 from agent.journal.journal import Journal
 from agent.waiting import wait_for
@@ -35,6 +37,8 @@ class Fetcher:
     clock: Clock
     random: Random
     poll_seconds: float
+    signers: Callable[[], Signers]
+    """Whose documents count at that moment."""
     on_document: Callable[[DesiredDocument], None]
     on_outcome: Callable[[AgentError | None], None]
     """Hears of each attempt: None for success."""
@@ -82,6 +86,7 @@ class Fetcher:
         document = await self.client.desired(held.digest if held else None)
         if document is None:
             return
+        check_signed(document, held, self.signers(), self.clock.now())
         await self.journal.keep_document(document)
         log.info(
             "desired document taken", digest=document.digest, extensions=len(document.extensions)

@@ -16,6 +16,7 @@ from shared.contract.base import Digest, Name, Timestamp, WireModel
 from shared.contract.canonical import digest
 from shared.contract.extension import DriftTarget, ResolvedSpec
 from shared.contract.limits import EXTENSIONS_PER_CLUSTER
+from shared.contract.signature import DocumentSignature
 
 
 class DesiredState(StrEnum):
@@ -77,7 +78,10 @@ class DesiredDocument(WireModel):
     cluster_id: UUID
     extensions: Annotated[tuple[DesiredExtension, ...], Field(max_length=EXTENSIONS_PER_CLUSTER)]
     digest: Digest
-    """Of the document without this field: an incomplete document cannot be mistaken for one."""
+    """Of the document without this field and the signature: an incomplete document cannot be
+    mistaken for one."""
+    signature: DocumentSignature | None = None
+    """Agents act on no document without it."""
 
     @classmethod
     def build(cls, tenant: str, cluster_id: UUID, extensions: tuple[DesiredExtension, ...]) -> Self:

@@ -200,6 +200,11 @@ class ReasonCode(StrEnum):
         Severity.INFO,
         "What answered does not hold the root that the installation pinned.",
     )
+    DOCUMENT_REFUSED = (
+        "DocumentRefused",
+        Severity.TICKET,
+        "The agent does not act on the desired document: it is incomplete, not signed, or older.",
+    )
     STAGE_OPENED = ("StageOpened", Severity.INFO, "A stage's targets may now be released.")
     STAGE_PASSED = ("StagePassed", Severity.INFO, "A stage passed its gate.")
     AWAITING_APPROVAL = (

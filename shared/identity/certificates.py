@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from shared.contract.signature import signer_uri
 from shared.identity.spiffe import SpiffeId
 
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
@@ -98,6 +99,28 @@ def server_leaf(
         common_name=host_names[0][:64],
         names=[_host(name) for name in host_names],
         usage=ExtendedKeyUsageOID.SERVER_AUTH,
+        issuer=issuer,
+        serial=serial,
+        now=now,
+        lifetime=lifetime,
+    )
+
+
+def signer_leaf(
+    public_key: PublicKey,
+    *,
+    trust_domain: str,
+    issuer: x509.Certificate,
+    serial: int,
+    now: datetime,
+    lifetime: timedelta,
+) -> x509.CertificateBuilder:
+    """The certificate of who signs desired documents: good for no connection of any kind."""
+    return _leaf(
+        public_key,
+        common_name="documents",
+        names=[x509.UniformResourceIdentifier(signer_uri(trust_domain))],
+        usage=ExtendedKeyUsageOID.CODE_SIGNING,
         issuer=issuer,
         serial=serial,
         now=now,

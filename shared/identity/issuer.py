@@ -62,6 +62,12 @@ class CertificateIssuer(Protocol):
         """The relay's server certificate."""
         ...
 
+    async def issue_signer(
+        self, public_key: PublicKey, *, trust_domain: str, now: datetime
+    ) -> IssuedCertificate:
+        """A certificate to sign desired documents with."""
+        ...
+
 
 class SigningIssuer(ABC):
     """An issuer over any way to sign."""
@@ -110,6 +116,22 @@ class SigningIssuer(ABC):
             certificates.server_leaf(
                 public_key,
                 host_names=host_names,
+                issuer=self.authority.issuing,
+                serial=self._serial(),
+                now=now,
+                lifetime=self._lifetime,
+            )
+        )
+
+    async def issue_signer(
+        self, public_key: PublicKey, *, trust_domain: str, now: datetime
+    ) -> IssuedCertificate:
+        """A certificate to sign desired documents with."""
+        self._refuse_after_end(now)
+        return await self._issue(
+            certificates.signer_leaf(
+                public_key,
+                trust_domain=trust_domain,
                 issuer=self.authority.issuing,
                 serial=self._serial(),
                 now=now,

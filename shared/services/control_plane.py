@@ -25,6 +25,7 @@ from shared.identity.keyring import FileKeyring, Keyring, KeyVaultKeyring, Offer
 from shared.identity.oidc import OidcPolicy, TokenVerifier
 from shared.identity.trust import authority_of
 from shared.services.authority import CertificateAuthority
+from shared.services.documents import DocumentSigner
 from shared.services.key_fetching import KeyFetcher
 from shared.services.passwordless import (
     HostIdentity,
@@ -50,6 +51,7 @@ class ControlPlane:
     clock: Callable[[], datetime]
     """The current time in UTC."""
     ca: CertificateAuthority
+    documents: DocumentSigner
     tokens: TokenVerifier
     limits: RateLimiter
 
@@ -80,12 +82,14 @@ class ControlPlane:
                 timedelta(hours=settings.certificate_hours),
                 stack,
             )
+            ca = CertificateAuthority(db, keyring, now)
             yield cls(
                 settings=settings,
                 db=db,
                 redis=redis,
                 clock=now,
-                ca=CertificateAuthority(db, keyring, now),
+                ca=ca,
+                documents=DocumentSigner(ca, settings.trust_domain, now),
                 tokens=TokenVerifier(policy(settings), KeySets(fetcher.fetch, time.monotonic), now),
                 limits=RateLimiter(redis),
             )

@@ -48,10 +48,24 @@ async def etag(cp: ControlPlane, caller: Caller) -> str:
     return document_digest(tenant, cluster_id, outline)
 
 
+async def signed(cp: ControlPlane, caller: Caller) -> DesiredDocument:
+    """The caller's document with the control plane's signature, as agents want it."""
+    found, moment = await _read(cp, caller)
+    return await cp.documents.sign(found, moment)
+
+
 async def document(cp: ControlPlane, caller: Caller) -> DesiredDocument:
     """Everything that the caller's cluster should run."""
+    found, _ = await _read(cp, caller)
+    return found
+
+
+async def _read(cp: ControlPlane, caller: Caller) -> tuple[DesiredDocument, datetime]:
+    """The document, and a moment from which on nothing of it was older."""
     tenant, cluster_id = _cluster(caller)
     async with cp.db.tenant(tenant) as tx:
+        # First: what is read after it is as new, and one clock orders all documents.
+        moment = await tx.value(_Q.moment)
         rows = await tx.all(_Q.outline, tenant=tenant, cluster_id=cluster_id)
         digests = list({row["spec_digest"] for row in rows if not row["absent"]})
         specs = await tx.all(_Q.specs, tenant=tenant, digests=digests)
@@ -63,7 +77,7 @@ async def document(cp: ControlPlane, caller: Caller) -> DesiredDocument:
         )
         for row in rows
     )
-    return DesiredDocument.build(tenant, cluster_id, extensions)
+    return DesiredDocument.build(tenant, cluster_id, extensions), moment
 
 
 def _fields(row: Row, now: datetime) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -34,6 +34,7 @@ from shared.contract.registration import RegisterRequest
 from shared.contract.status import StatusAck, StatusBatch, StatusEvent
 from shared.domain.errors import ArcBridgeError
 from shared.identity import assertions, certificates, csr, devca
+from shared.identity.documents import new_document_key
 from shared.identity.file_issuer import FileIssuer
 from shared.identity.spiffe import SpiffeId
 from shared.rpc.codec import to_timestamp
@@ -84,6 +85,8 @@ class FakeControlPlane:
         self.registrations: list[RegisterRequest] = []
         self.renewals = 0
         self.extensions: tuple[DesiredExtension, ...] = ()
+        self.tampered: Callable[[uuid.UUID], DesiredDocument] | None = None
+        """What to answer instead of the signed document."""
         self.events: dict[uuid.UUID, StatusEvent] = {}
         self.batches: list[StatusBatch] = []
         self.epochs: dict[uuid.UUID, int] = {}
@@ -160,9 +163,17 @@ class FakeControlPlane:
             return trouble
         document = self.document(cluster_id)
         etag = f'"{document.digest}"'
+        if self.tampered is not None:
+            return JSONResponse(self.tampered(cluster_id).to_wire())
         if request.headers.get("if-none-match") == etag:
             return Response(status_code=304, headers={"ETag": etag})
-        return JSONResponse(document.to_wire(), headers={"ETag": etag})
+        return JSONResponse((await self.signed(document)).to_wire(), headers={"ETag": etag})
+
+    async def signed(self, document: DesiredDocument) -> DesiredDocument:
+        """As the real one signs it."""
+        now = datetime.now(UTC)
+        key = await new_document_key(self.issuer, trust_domain="arcbridge.local", now=now)
+        return key.signed(document, now)
 
     async def _status(self, request: Request) -> Response:
         cluster_id = self._authenticated(request)

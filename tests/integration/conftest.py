@@ -18,6 +18,7 @@ from shared.identity.keyring import FileKeyring
 from shared.identity.oidc import TokenVerifier
 from shared.services.authority import CertificateAuthority
 from shared.services.control_plane import ControlPlane, open_redis, policy
+from shared.services.documents import DocumentSigner
 from shared.services.rate_limit import RateLimiter
 from shared.settings import Settings
 from shared.store.database import Database
@@ -74,16 +75,18 @@ async def control_plane_of(settings: Settings, clock: Clock) -> AsyncIterator[Co
     try:
         async with Database.open(settings.postgres_url) as database:
             assert settings.ca_dir is not None
+            ca = CertificateAuthority(
+                database,
+                FileKeyring(settings.ca_dir, leaf_lifetime=timedelta(days=7)),
+                clock,
+            )
             yield ControlPlane(
                 settings=settings,
                 db=database,
                 redis=redis,
                 clock=clock,
-                ca=CertificateAuthority(
-                    database,
-                    FileKeyring(settings.ca_dir, leaf_lifetime=timedelta(days=7)),
-                    clock,
-                ),
+                ca=ca,
+                documents=DocumentSigner(ca, settings.trust_domain, clock),
                 tokens=TokenVerifier(policy(settings), KeySets(no_keys, lambda: 0.0), clock),
                 limits=RateLimiter(redis),
             )

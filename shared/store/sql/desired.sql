@@ -1,3 +1,7 @@
+-- name: moment
+-- The database's time: documents of one cluster are ordered by it, whichever process signs them.
+select clock_timestamp();
+
 -- name: outline
 -- What a cluster should run, without the specs: enough for the document's digest. A tombstone that
 -- the agent has confirmed has done its work and is left out.

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from agent.errors import KubeNotFound
 from shared.contract.states import ExtensionPhase
 from shared.rpc.codec import inventory_checksum
 from shared.rpc.v1 import relay_pb2 as pb
@@ -75,6 +76,43 @@ async def test_a_wake_up_brings_an_extension_to_ready_in_one_trace(joined: Site)
 
     await eventually(shown, "the resource shows the extension")
     await eventually(lambda: stream.heartbeats[-1].extensions_ready == 1, "heartbeats count it")
+
+
+async def test_a_document_that_is_not_signed_or_older_is_refused_and_told(joined: Site) -> None:
+    plane = joined.control_plane
+    [stream] = plane.open_streams()
+
+    def wake() -> None:
+        stream.outgoing.put_nowait(pb.RelayMessage(desired_changed=pb.DesiredChanged()))
+
+    async def says(text: str) -> bool:
+        try:
+            return await text_of_the_greeting(joined) == text
+        except KubeNotFound:
+            return False
+
+    async def is_refused() -> bool:
+        return await joined.condition("Ready") == ("False", "DocumentRefused")
+
+    plane.extensions = (greeting("first"),)
+    replayed = await plane.signed(plane.document(stream.cluster_id))
+    wake()
+    await eventually(lambda: says("first"), "the first document is applied")
+    plane.extensions = (greeting("second", revision=2, generation=2),)
+    wake()
+    await eventually(lambda: says("second"), "the second document is applied")
+    plane.extensions = (greeting("third", revision=3, generation=3),)
+    for tampered in (plane.document(stream.cluster_id), replayed):
+        fetched, plane.tampered = plane.fetches, lambda _, answer=tampered: answer
+        wake()
+        await eventually(lambda before=fetched: plane.fetches > before, "it is asked for")
+        await eventually(is_refused, "the refusal is told")
+        assert await says("second")
+        plane.tampered = lambda _: plane.document(stream.cluster_id)
+    plane.tampered = None
+    wake()
+    await eventually(lambda: says("third"), "the signed document is applied")
+    await eventually(joined.is_ready, "the refusal is over")
 
 
 async def test_a_lost_answer_to_a_report_is_followed_by_the_same_events(joined: Site) -> None:

@@ -1,0 +1,45 @@
+"""Desired documents are signed with a key of the process, certified by the CA that serves."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from shared.contract.signature import DocumentSignature, signer_uri
+from shared.services import desired
+from shared.services.caller import Caller
+from shared.services.control_plane import ControlPlane
+from tests.integration.conftest import Clock
+from tests.integration.services.joining import join
+
+
+async def signature_of(cp: ControlPlane, caller: Caller) -> DocumentSignature:
+    found = (await desired.signed(cp, caller)).signature
+    assert found is not None
+    return found
+
+
+async def test_one_key_signs_many_documents_and_is_renewed_at_half_its_life(
+    control_plane: ControlPlane, clock: Clock
+) -> None:
+    joined = await join(control_plane, "eu-1")
+    caller = Caller(
+        actor=f"cluster:{joined.cluster_id}", tenant="acme", cluster_id=joined.cluster_id
+    )
+    several = await asyncio.gather(*(signature_of(control_plane, caller) for _ in range(5)))
+    first = await signature_of(control_plane, caller)
+    assert {each.certificate_chain for each in several} == {first.certificate_chain}
+    assert first.signed_at >= max(each.signed_at for each in several)
+    leaf = x509.load_pem_x509_certificate(first.certificate_chain.encode())
+    names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    [uri] = names.get_values_for_type(x509.UniformResourceIdentifier)
+    assert uri == signer_uri(control_plane.trust_domain)
+    usage = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert list(usage) == [ExtendedKeyUsageOID.CODE_SIGNING]
+    clock.ahead = timedelta(minutes=5)
+    assert (await signature_of(control_plane, caller)).certificate_chain == first.certificate_chain
+    clock.ahead = (leaf.not_valid_after_utc - leaf.not_valid_before_utc) / 2
+    assert (await signature_of(control_plane, caller)).certificate_chain != first.certificate_chain
