@@ -36,6 +36,8 @@ class ManifestQuery(WireModel):
     agent: Agent | None = None
     lifetime: Duration = BOOTSTRAP_TOKEN_LIFETIME
     """Of the bootstrap token in it, from 1m to 24h."""
+    approval: bool = False
+    """The cluster waits for an admin's approval when it joins."""
 
 
 @api.endpoint("GET", "v1/agent-manifest", content_type=YAML)
@@ -46,7 +48,10 @@ async def agent_manifest(call: Call, query: ManifestQuery) -> RawAnswer:
     """
     try:
         request = BootstrapTokenRequest(
-            cluster_name=query.cluster, labels=_pairs(query.labels), lifetime=query.lifetime
+            cluster_name=query.cluster,
+            labels=_pairs(query.labels),
+            lifetime=query.lifetime,
+            approval=query.approval,
         )
     except ValidationError as error:
         raise one("lifetime", "must be between 1m and 24h") from error

@@ -48,20 +48,28 @@ class JoinedCluster:
         return {"Authorization": f"Bearer {token}"}
 
 
-def join(http: httpx.Client, admin: dict[str, str], name: str, **labels: str) -> JoinedCluster:
-    """Make a token as an admin, and register with it."""
-    created = http.post("/api/v1/bootstrap-tokens", headers=admin, json={"clusterName": name})
-    created.raise_for_status()
+def registration(
+    token: str, name: str, **labels: str
+) -> tuple[dict[str, Any], ec.EllipticCurvePrivateKey]:
+    """The body of POST /register for a new key, and the key."""
     key = ec.generate_private_key(ec.SECP256R1())
     request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
     csr = request.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-    body: dict[str, Any] = {
-        "token": created.json()["token"],
+    body = {
+        "token": token,
         "csr": csr.decode(),
         "clusterName": name,
         "labels": labels,
         "facts": {"kubernetesVersion": "v1.34.1", "distribution": "k3s", "agentVersion": "0.1.0"},
     }
+    return body, key
+
+
+def join(http: httpx.Client, admin: dict[str, str], name: str, **labels: str) -> JoinedCluster:
+    """Make a token as an admin, and register with it."""
+    created = http.post("/api/v1/bootstrap-tokens", headers=admin, json={"clusterName": name})
+    created.raise_for_status()
+    body, key = registration(created.json()["token"], name, **labels)
     answer = http.post("/api/v1/register", json=body)
     answer.raise_for_status()
     joined = answer.json()

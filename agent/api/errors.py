@@ -24,5 +24,6 @@ class ControlPlaneRefused(AgentError):
 
     @property
     def retryable(self) -> bool:
-        """True when the same call may succeed later without anyone changing anything."""
-        return self.status == 429 or self.status >= 500
+        """True when the same call may succeed later: the agent need do nothing but wait."""
+        waits = self.code is ErrorCode.PENDING_APPROVAL
+        return waits or self.status == 429 or self.status >= 500

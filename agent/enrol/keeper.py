@@ -94,7 +94,8 @@ class IdentityKeeper:
                 failures = 0
             except AgentError as error:
                 failures += 1
-                wait = max(self._say(error), self.backoff.delay(failures, self.random))
+                # On top of what the answer asks for, so that a fleet that waits does not beat time.
+                wait = self._say(error) + self.backoff.delay(failures, self.random)
             await wait_for(self._look, wait)
 
     async def _step(self) -> float:
@@ -153,6 +154,8 @@ class IdentityKeeper:
         match error:
             case ControlPlaneRefused(code=ErrorCode.REGISTRATION_REFUSED):
                 self.on_trouble(ReasonCode.REGISTRATION_REFUSED, error.detail)
+            case ControlPlaneRefused(code=ErrorCode.PENDING_APPROVAL):
+                self.on_trouble(ReasonCode.PENDING_APPROVAL, error.detail)
             case ControlPlaneRefused() | ControlPlaneUnreachable():
                 self.on_trouble(ReasonCode.CONTROL_PLANE_UNREACHABLE, str(error))
             case UntrustedControlPlane():

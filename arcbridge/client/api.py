@@ -45,6 +45,8 @@ from shared.contract.registration import (
     BootstrapToken,
     BootstrapTokenRequest,
     CreatedBootstrapToken,
+    Enrolment,
+    EnrolmentDecision,
 )
 from shared.contract.rollout import (
     ActionRequest,
@@ -136,13 +138,19 @@ class Clusters(_Group):
         return self._pages(Event, "clusters", name, "events")
 
     def agent_manifest(
-        self, cluster: str, *, labels: str | None = None, external_agent: bool = False
+        self,
+        cluster: str,
+        *,
+        labels: str | None = None,
+        external_agent: bool = False,
+        approval: bool = False,
     ) -> str:
         """YAML for `kubectl apply -f -`; makes a bootstrap token that it holds."""
         query = {
             "cluster": cluster,
             "labels": labels,
             "agent": "external" if external_agent else None,
+            "approval": True if approval else None,
         }
         headers = {"Accept": "application/yaml"}
         return self._transport.call(
@@ -164,6 +172,22 @@ class BootstrapTokens(_Group):
     def revoke(self, token_id: UUID) -> None:
         """Make a token unusable."""
         self._delete("bootstrap-tokens", token_id)
+
+
+class Enrolments(_Group):
+    """Clusters that asked to join and wait for an admin."""
+
+    def list(self, *, state: str | None = None) -> Iterator[Enrolment]:
+        """Who asked, newest first."""
+        return self._pages(Enrolment, "enrolments", state=state)
+
+    def approve(self, name: str, decision: EnrolmentDecision) -> Enrolment:
+        """Let it join; it gets its certificate when it asks the next time."""
+        return self._post(Enrolment, "enrolments", name, "approve", body=decision)
+
+    def reject(self, name: str, decision: EnrolmentDecision) -> Enrolment:
+        """Turn it away; its token is of no use any more."""
+        return self._post(Enrolment, "enrolments", name, "reject", body=decision)
 
 
 class Extensions(_Group):
@@ -430,6 +454,7 @@ class Client:
         self._transport = Transport(server, token, limits=limits, timing=timing, ca_file=ca_file)
         self.clusters = Clusters(self._transport)
         self.tokens = BootstrapTokens(self._transport)
+        self.enrolments = Enrolments(self._transport)
         self.extensions = Extensions(self._transport)
         self.rollouts = Rollouts(self._transport)
         self.freezes = Freezes(self._transport)

@@ -70,6 +70,7 @@ class Director:
         """Everything, from the joining to the end that is expected. Raises ScenarioFailedError."""
         within = JOIN_SECONDS + JOIN_SECONDS_PER_AGENT * self.size
         await self._within("all connected", within, self._all_connected)
+        self.ledger.all_joined()
         for step in self.scenario.script:
             await self._do(step)
         expected = self.scenario.expect

@@ -110,7 +110,8 @@ class Expectation(_Part):
     least_reconnects: Annotated[int, Field(ge=0)] = 0
     """So that a scenario of disturbances cannot pass undisturbed."""
     undisturbed: bool = False
-    """No stream may fail to open, no renewal fail, and no heartbeat be lost."""
+    """From when all are connected no stream may fail to open, no renewal fail, and no heartbeat be
+    lost."""
 
 
 class Scenario(_Part):

@@ -20,6 +20,8 @@ class ErrorCode(StrEnum):
     """The credential holds, but its role does not allow this."""
     REGISTRATION_REFUSED = "RegistrationRefused"
     """The bootstrap token is unknown, used, expired, revoked or bound to another cluster."""
+    PENDING_APPROVAL = "PendingApproval"
+    """The cluster waits for an admin's approval; Retry-After says when to ask again."""
     NOT_FOUND = "NotFound"
     """No such thing in this tenant."""
     CONFLICT = "Conflict"

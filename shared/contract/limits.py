@@ -34,6 +34,10 @@ FREEZE_OVERRIDE_MAX: Final = timedelta(hours=24)
 BOOTSTRAP_TOKEN_LIFETIME: Final = timedelta(minutes=30)
 BOOTSTRAP_TOKEN_LIFETIME_MAX: Final = timedelta(hours=24)
 REGISTER_REPEAT_WINDOW: Final = timedelta(minutes=10)
+APPROVAL_WINDOW = timedelta(days=1)
+"""An admin decides within it, and the agent asks again within it after that."""
+APPROVAL_RETRY_SECONDS = 30.0
+"""How long an agent waits before it asks again whether it was approved."""
 AGENT_ASSERTION_LIFETIME_MAX: Final = timedelta(minutes=5)
 HEARTBEAT: Final = timedelta(seconds=30)
 OFFLINE_AFTER_INTERVALS: Final = 5

@@ -175,6 +175,11 @@ class ReasonCode(StrEnum):
         Severity.INFO,
         "The control plane refused the cluster's bootstrap token.",
     )
+    PENDING_APPROVAL = (
+        "PendingApproval",
+        Severity.INFO,
+        "The cluster has asked to join and waits for an admin: arcbridge cluster approve.",
+    )
     TENANT_SUSPENDED = (
         "TenantSuspended",
         Severity.INFO,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
 from pydantic import Field, StringConstraints, field_validator
 
-from shared.contract.base import Duration, Labels, Name, Text, Timestamp, WireModel
+from shared.contract.base import Duration, Labels, Name, Reason, Text, Timestamp, WireModel
 from shared.contract.limits import BOOTSTRAP_TOKEN_LIFETIME, BOOTSTRAP_TOKEN_LIFETIME_MAX
 
 ShortText = Annotated[Text, StringConstraints(max_length=128)]
@@ -71,6 +72,8 @@ class BootstrapTokenRequest(WireModel):
     """Binds the token to one name."""
     labels: Labels = Field(default_factory=dict)
     """Put on the cluster that registers with it."""
+    approval: bool = False
+    """The cluster that registers with it gets nothing until an admin has approved it."""
     lifetime: Duration = BOOTSTRAP_TOKEN_LIFETIME
 
     @field_validator("lifetime")
@@ -87,6 +90,8 @@ class BootstrapToken(WireModel):
     id: UUID
     cluster_name: Name | None = None
     labels: Labels = Field(default_factory=dict)
+    approval: bool = False
+    """Whether the cluster that registers with it waits for an admin."""
     created_by: str
     created_at: Timestamp
     expires_at: Timestamp
@@ -102,3 +107,42 @@ class CreatedBootstrapToken(BootstrapToken):
     """`abt_<id>_<secret>`"""
     ca_pin: str
     """`sha256:<hex>` of the root CA's SubjectPublicKeyInfo (RFC 7469)."""
+
+
+class EnrolmentState(StrEnum):
+    """What was decided of a cluster that asked to join."""
+
+    PENDING = "Pending"
+    APPROVED = "Approved"
+    REJECTED = "Rejected"
+
+
+class Enrolment(WireModel):
+    """A cluster that asked to join with a token that needs an admin's approval."""
+
+    name: Name
+    """The name it asks for."""
+    cluster_id: UUID
+    """The id that it has, or will have."""
+    key_pin: str
+    """`sha256:<hex>` of its key's SubjectPublicKeyInfo: its agent shows the same."""
+    labels: Labels
+    """Those it asks for, and those that its token presets."""
+    facts: ClusterFacts
+    address: str | None = None
+    """Where it asked from."""
+    state: EnrolmentState
+    requested_at: Timestamp
+    ends_at: Timestamp
+    """A request that is pending then has ended; another token is needed."""
+    decided_at: Timestamp | None = None
+    decided_by: str | None = None
+    reason: str | None = None
+
+
+class EnrolmentDecision(WireModel):
+    """The body of POST /enrolments/{name}/approve and …/reject; may be empty."""
+
+    key_pin: Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
+    """Decide only about the request of this key, as its agent shows it."""
+    reason: Reason | None = None

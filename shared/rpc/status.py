@@ -21,6 +21,7 @@ _STATUS = {
     ErrorCode.UNAUTHENTICATED: grpc.StatusCode.UNAUTHENTICATED,
     ErrorCode.FORBIDDEN: grpc.StatusCode.PERMISSION_DENIED,
     ErrorCode.REGISTRATION_REFUSED: grpc.StatusCode.PERMISSION_DENIED,
+    ErrorCode.PENDING_APPROVAL: grpc.StatusCode.FAILED_PRECONDITION,
     ErrorCode.NOT_FOUND: grpc.StatusCode.NOT_FOUND,
     ErrorCode.CONFLICT: grpc.StatusCode.FAILED_PRECONDITION,
     ErrorCode.ALREADY_EXISTS: grpc.StatusCode.ALREADY_EXISTS,

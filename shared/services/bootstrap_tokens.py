@@ -37,6 +37,7 @@ async def create(
         id=secret.token_id,
         cluster_name=request.cluster_name,
         labels=request.labels,
+        approval=request.approval,
         created_by=caller.actor,
         created_at=now,
         expires_at=now + request.lifetime,
@@ -52,6 +53,7 @@ async def create(
             ca=issuing.id,
             cluster_name=token.cluster_name,
             labels=jsonb(token.labels),
+            approval=token.approval,
             created_by=token.created_by,
             created_at=now,
             expires_at=token.expires_at,
@@ -61,7 +63,11 @@ async def create(
             caller,
             "bootstrap-token.create",
             f"bootstrap-token/{token.id}",
-            data={"clusterName": token.cluster_name, "expiresAt": token.expires_at.isoformat()},
+            data={
+                "clusterName": token.cluster_name,
+                "expiresAt": token.expires_at.isoformat(),
+                "approval": token.approval,
+            },
         )
     return token
 
@@ -103,6 +109,7 @@ def _token(row: Row) -> BootstrapToken:
         id=row["token_id"],
         cluster_name=row["cluster_name"],
         labels=row["labels"],
+        approval=row["approval"],
         created_by=row["created_by"],
         created_at=row["created_at"],
         expires_at=row["expires_at"],

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from shared.contract.ca import CaState
-from shared.contract.limits import REGISTER_REPEAT_WINDOW
+from shared.contract.limits import APPROVAL_WINDOW, REGISTER_REPEAT_WINDOW
 from shared.identity.rotation import (
     PREPARE_LEFT,
     Decision,
@@ -177,7 +177,11 @@ async def _tokens(tx: Transaction, rows: list[Row], now: datetime) -> dict[str, 
     """Generation -> the number of bootstrap tokens that can still be used and show its root."""
     known = [row["generation_id"] for row in rows if _is_trusted(row)]
     counted = await tx.all(
-        _Q.count_tokens, generations=known, now=now, used_after=now - REGISTER_REPEAT_WINDOW
+        _Q.count_tokens,
+        generations=known,
+        now=now,
+        used_after=now - REGISTER_REPEAT_WINDOW,
+        asked_after=now - APPROVAL_WINDOW,
     )
     return {row["ca"]: row["tokens"] for row in counted}
 

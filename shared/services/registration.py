@@ -6,7 +6,9 @@ Three steps, because the issuing CA may be a network call and no transaction wai
 3. settle: cluster, certificate and audit entry are stored.
 Whoever holds the same key may repeat the call for ten minutes and gets the same answer, also when
 the first try died between the steps. Everyone else with a spent, expired, revoked, foreign or
-invented token gets one and the same refusal.
+invented token gets one and the same refusal. With a token that needs approval the first step ends
+in a request that an admin decides about (`enrolments`): nothing is issued before, and the agent
+asks again with the same key.
 """
 
 from __future__ import annotations
@@ -17,15 +19,32 @@ from datetime import datetime
 from uuid import UUID
 
 from shared.contract.errors import ErrorCode
-from shared.contract.limits import REGISTER_REPEAT_WINDOW
-from shared.contract.registration import AgentSettings, RegisterRequest, RegisterResponse
+from shared.contract.limits import (
+    APPROVAL_RETRY_SECONDS,
+    APPROVAL_WINDOW,
+    REGISTER_REPEAT_WINDOW,
+)
+from shared.contract.registration import (
+    AgentSettings,
+    EnrolmentState,
+    RegisterRequest,
+    RegisterResponse,
+)
 from shared.domain.errors import ArcBridgeError
 from shared.identity import bootstrap, csr
 from shared.identity.bootstrap import BootstrapSecret
 from shared.identity.certificates import IssuedCertificate, PublicKey, spki
 from shared.identity.spiffe import SpiffeId
 from shared.identity.trust import Generation, Trust
-from shared.services import audit, certificates, ids, placement, quotas, rate_limit
+from shared.services import (
+    audit,
+    certificates,
+    enrolments,
+    ids,
+    placement,
+    quotas,
+    rate_limit,
+)
 from shared.services.caller import Caller
 from shared.services.control_plane import ControlPlane
 from shared.store.json import jsonb
@@ -45,6 +64,8 @@ class Claim:
     preset_labels: dict[str, str]
     ca: str
     """The generation of the CA whose root the agent was shown: only that one convinces it."""
+    enrolment: EnrolmentState | None
+    """Where an admin's approval is needed: what was decided."""
 
 
 async def register(
@@ -56,13 +77,20 @@ async def register(
 ) -> RegisterResponse:
     """A certificate for the key of the request. Raises RegistrationRefused, InvalidRequest,
     AlreadyExists (the name is taken and the token is not bound to it), QuotaExceeded,
-    RateLimited."""
+    PendingApproval, RateLimited."""
     await cp.limits.check(rate_limit.REGISTER, rate_limit.address_subject(address))
     secret = bootstrap.parse(request.token)
     if secret is None:
         raise _refused(address, "not a token")
     key = csr.public_key_of(request.csr)
     claim = await _claim(cp, secret, request, key, address)
+    if claim.enrolment is EnrolmentState.PENDING:
+        raise ArcBridgeError(
+            ErrorCode.PENDING_APPROVAL,
+            f"an admin must approve it: arcbridge cluster approve {request.cluster_name}"
+            f" --key {enrolments.key_pin(key)}",
+            retry_after=APPROVAL_RETRY_SECONDS,
+        )
     caller = Caller(
         actor=f"cluster:{claim.cluster_id}",
         tenant=secret.tenant,
@@ -92,7 +120,10 @@ async def _claim(
         if token is None or flaw is not None:
             raise _refused(address, flaw or "unknown")
         if token["used_cluster"] is not None:
-            return Claim(token["used_cluster"], token["labels"], token["ca"])
+            await _check_still_free(tx, secret.tenant, request.cluster_name, token, now)
+            state = token["enrolment"]
+            decided = None if state is None else EnrolmentState(state)
+            return Claim(token["used_cluster"], token["labels"], token["ca"], decided)
         cluster_id = await _cluster_id(tx, secret.tenant, request.cluster_name, token, now)
         await tx.execute(
             _Q.use_token,
@@ -102,7 +133,10 @@ async def _claim(
             used_key=spki(key),
             cluster_id=cluster_id,
         )
-        return Claim(cluster_id, token["labels"], token["ca"])
+        if not token["approval"]:
+            return Claim(cluster_id, token["labels"], token["ca"], None)
+        await enrolments.ask(tx, secret, request, key, cluster_id, token["labels"], address, now)
+        return Claim(cluster_id, token["labels"], token["ca"], EnrolmentState.PENDING)
 
 
 def _flaw(
@@ -116,9 +150,34 @@ def _flaw(
     if token["cluster_name"] not in (None, name):
         return "bound to another cluster"
     if token["used_at"] is not None:
-        repeated = token["used_key"] == key and now - token["used_at"] <= REGISTER_REPEAT_WINDOW
-        return None if repeated else "used"
+        return None if token["used_key"] == key and _may_repeat(token, now) else "used"
     return "expired" if now >= token["expires_at"] else None
+
+
+def _may_repeat(token: Row, now: datetime) -> bool:
+    """Whether a spent token may be shown again by whoever has its key."""
+    asked = token["enrolment"]
+    if asked is None or token["completed_at"] is not None:
+        return bool(now - (token["completed_at"] or token["used_at"]) <= REGISTER_REPEAT_WINDOW)
+    if asked == EnrolmentState.REJECTED:
+        return False
+    since = token["requested_at"] if asked == EnrolmentState.PENDING else token["decided_at"]
+    return bool(now - since <= APPROVAL_WINDOW)
+
+
+async def _check_still_free(
+    tx: Transaction, tenant: str, name: str, token: Row, now: datetime
+) -> None:
+    """The name and a place in the quota, of one that waited for an admin, are not kept for it."""
+    if token["enrolment"] != EnrolmentState.APPROVED or token["completed_at"] is not None:
+        return
+    known = await tx.one(_Q.find_by_name, tenant=tenant, name=name)
+    if known is None or (known["deregistered"] and known["cluster_id"] != token["used_cluster"]):
+        await quotas.check_new_cluster(tx, tenant, now)
+    elif known["cluster_id"] != token["used_cluster"]:
+        raise ArcBridgeError(
+            ErrorCode.ALREADY_EXISTS, f"another cluster named {name} has joined meanwhile"
+        )
 
 
 async def _cluster_id(tx: Transaction, tenant: str, name: str, token: Row, now: datetime) -> UUID:
@@ -160,6 +219,8 @@ async def _settle(
             tx, caller.tenant, claim.cluster_id, signer, issued, cp.clock()
         )
         await placement.reconsider(tx, caller.tenant, claim.cluster_id)
+        if claim.enrolment is not None:
+            await enrolments.complete(tx, secret, cp.clock())
         await audit.append(
             tx,
             caller,

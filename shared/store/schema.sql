@@ -27,8 +27,30 @@ create table bootstrap_tokens (
     used_at       timestamptz,
     used_key      bytea,             -- SHA-256 of the SubjectPublicKeyInfo that used it
     used_cluster  uuid,
+    approval      boolean not null default false,       -- who registers with it waits for an admin
     primary key (tenant_id, token_id)
 );
+
+-- Clusters that wait for an admin, or did: what they asked for, and what was decided.
+create table enrolments (
+    tenant_id    text not null,
+    token_id     uuid not null,
+    cluster_id   uuid not null,          -- which it is, or will be
+    name         text not null,
+    key_pin      text not null,          -- sha256:<hex> of the SubjectPublicKeyInfo
+    labels       jsonb not null,
+    facts        jsonb not null,
+    address      text,
+    state        text not null check (state in ('Pending','Approved','Rejected')),
+    requested_at timestamptz not null,
+    decided_at   timestamptz,
+    decided_by   text,
+    reason       text,
+    completed_at timestamptz,            -- when it got its certificate
+    primary key (tenant_id, token_id),
+    foreign key (tenant_id, token_id) references bootstrap_tokens on delete cascade
+);
+create unique index enrolments_waiting on enrolments (tenant_id, name) where state = 'Pending';
 
 create table clusters (
     tenant_id          text not null references tenants,
@@ -521,7 +543,7 @@ create table idempotency_keys (
 do $$
 declare t text;
 begin
-    foreach t in array array['bootstrap_tokens','clusters','certificates','sessions','inventories',
+    foreach t in array array['bootstrap_tokens','enrolments','clusters','certificates','sessions','inventories',
         'inventory_objects','extensions','revisions','resolved_specs','freezes','artifact_policies','rollouts','rollout_stages',
         'rollout_targets','assignments','known_good',
         'reconsiderations','status_events','drifts','outbox','events','event_heads',

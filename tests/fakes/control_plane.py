@@ -76,6 +76,8 @@ class FakeControlPlane:
         devca.make(ca_dir)
         self.issuer = FileIssuer(ca_dir)
         self.leaf_lifetime = timedelta(hours=1)
+        self.needs_approval = False
+        """Who registers waits for an admin."""
         self.heartbeat_seconds = 0.2
         self.poll_seconds = 30.0
         self.url = ""
@@ -123,6 +125,9 @@ class FakeControlPlane:
             return problem(403, ErrorCode.REGISTRATION_REFUSED)
         if token["key"] not in (None, certificates.spki(key)):
             return problem(403, ErrorCode.REGISTRATION_REFUSED)
+        if self.needs_approval:
+            token["key"] = certificates.spki(key)
+            return problem(409, ErrorCode.PENDING_APPROVAL)
         known = next(
             (
                 t["cluster_id"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,8 +11,14 @@ from arcbridge.cli.command import command
 from arcbridge.cli.exits import CommandError, Exit
 from arcbridge.cli.session import Format, Session
 
+if TYPE_CHECKING:
+    from shared.contract.registration import EnrolmentDecision
+
 app = typer.Typer(no_args_is_help=True, help="Connect clusters and look after them.")
 Name = Annotated[str, typer.Argument(help="The cluster's name.")]
+Key = Annotated[
+    str | None, typer.Option("--key", help="Pin of its key: sha256:… as its agent shows it.")
+]
 Reason = Annotated[str | None, typer.Option("--reason", help="Why; kept in the audit trail.")]
 
 
@@ -27,6 +33,10 @@ def connect(
         bool,
         typer.Option("--external-agent", help="Without the Deployment: the agent runs elsewhere."),
     ] = False,
+    approval: Annotated[
+        bool,
+        typer.Option("--approval", help="It waits for `arcbridge cluster approve` when it joins."),
+    ] = False,
 ) -> None:
     """Print the manifest that connects a cluster.
 
@@ -38,14 +48,51 @@ def connect(
         raise CommandError(Exit.USAGE, "a new cluster has no label to remove")
     pairs = ",".join(f"{key}={value}" for key, value in labels.items())
     manifest = session.client.clusters.agent_manifest(
-        name, labels=pairs or None, external_agent=external_agent
+        name, labels=pairs or None, external_agent=external_agent, approval=approval
     )
     sys.stdout.write(manifest)
     sys.stdout.flush()
     if sys.stdout.isatty():
         session.say(f"\nApply it: arcbridge cluster connect {name} | kubectl apply -f -")
     session.say(f"The manifest for {name} holds a token that works once, for half an hour.")
-    session.say(f"Then: arcbridge cluster get {name}")
+    session.say(f"Then: arcbridge cluster {'pending' if approval else f'get {name}'}")
+
+
+@command(app, "pending")
+def pending(session: Session) -> None:
+    """List the clusters that wait for approval."""
+    from arcbridge.cli.output import show_all
+
+    show_all(
+        session,
+        session.client.enrolments.list(state="Pending"),
+        [
+            ("name", lambda e: e.name),
+            ("key", lambda e: e.key_pin),
+            ("from", lambda e: e.address),
+            ("kubernetes", lambda e: e.facts.kubernetes_version),
+            ("asked", lambda e: e.requested_at),
+            ("ends", lambda e: e.ends_at),
+            ("labels", lambda e: e.labels),
+        ],
+    )
+
+
+@command(app, "approve")
+def approve(session: Session, name: Name, key: Key = None, reason: Reason = None) -> None:
+    """Let a cluster that waits join.
+
+    With --key only the request of that key, which the agent shows on its ArcBridgeCluster.
+    """
+    session.client.enrolments.approve(name, _decision(key, reason))
+    session.say(f"{name} is approved; it joins within a minute: arcbridge cluster get {name}")
+
+
+@command(app, "reject")
+def reject(session: Session, name: Name, key: Key = None, reason: Reason = None) -> None:
+    """Turn a cluster that waits away; its token is of no use any more."""
+    session.client.enrolments.reject(name, _decision(key, reason))
+    session.say(f"{name} is turned away. To ask again: arcbridge cluster connect {name}")
 
 
 @command(app, "list")
@@ -141,6 +188,18 @@ def events(session: Session, name: Name) -> None:
     from arcbridge.cli.commands.events import show_events
 
     show_events(session, session.client.clusters.events(name))
+
+
+def _decision(key: str | None, reason: str | None) -> EnrolmentDecision:
+    from pydantic import ValidationError
+
+    from shared.contract.registration import EnrolmentDecision
+
+    try:
+        return EnrolmentDecision(key_pin=key, reason=reason)
+    except ValidationError as error:
+        message = "--key is sha256: and 64 hexadecimal digits"
+        raise CommandError(Exit.USAGE, message) from error
 
 
 def _changes(texts: list[str]) -> tuple[dict[str, str], list[str]]:

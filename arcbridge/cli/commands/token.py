@@ -23,6 +23,7 @@ def list_tokens(session: Session) -> None:
         [
             ("id", lambda t: t.id),
             ("cluster", lambda t: t.cluster_name),
+            ("approval", lambda t: t.approval),
             ("created by", lambda t: t.created_by),
             ("expires", lambda t: t.expires_at),
             ("used by", lambda t: t.used_by_cluster),

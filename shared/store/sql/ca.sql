@@ -105,13 +105,16 @@ order by c.state = 'Connected' desc, s.last_heartbeat desc nulls last, p.tenant_
 limit %(limit)s;
 
 -- name: count_tokens
--- Bootstrap tokens of these generations that somebody may still register with: unspent ones, and
--- spent ones whose cluster may be asking for its answer again.
+-- Bootstrap tokens of these generations that somebody may still register with: unspent ones, spent
+-- ones whose cluster may be asking for its answer again, and those that wait for an admin.
 select t.ca, count(*) as tokens
 from bootstrap_tokens t
 left join sessions s on s.tenant_id = t.tenant_id and s.cluster_id = t.used_cluster
+left join enrolments e on e.tenant_id = t.tenant_id and e.token_id = t.token_id
 where t.ca = any(%(generations)s::text[]) and t.revoked_at is null
-  and ((t.used_at is null and t.expires_at > %(now)s)
+  and ((e.state in ('Pending', 'Approved') and e.completed_at is null
+        and coalesce(e.decided_at, e.requested_at) > %(asked_after)s)
+       or (t.used_at is null and t.expires_at > %(now)s)
        or (t.used_at > %(used_after)s
            and (s.connected_at is null or s.connected_at < t.used_at)))
 group by t.ca;

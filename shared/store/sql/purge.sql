@@ -135,6 +135,13 @@ where tenant_id = %(tenant)s and tenant_id in (
     select tenant_id from artifact_policies where tenant_id = %(tenant)s limit %(limit)s
 );
 
+-- name: enrolments
+-- Who asked to join.
+delete from enrolments
+where tenant_id = %(tenant)s and token_id in (
+    select token_id from enrolments where tenant_id = %(tenant)s limit %(limit)s
+);
+
 -- name: bootstrap_tokens
 -- The tenant's bootstrap tokens.
 delete from bootstrap_tokens

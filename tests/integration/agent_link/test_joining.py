@@ -101,6 +101,24 @@ async def test_a_refused_token_is_said_and_another_one_helps(site: Site) -> None
     await eventually(site.is_ready, "the resource is Ready")
 
 
+async def test_an_agent_that_needs_approval_says_so_and_asks_until_it_is_approved(
+    site: Site,
+) -> None:
+    site.control_plane.needs_approval = True
+    await site.install()
+    await site.agent().start()
+
+    async def waits() -> bool:
+        return await site.condition("Registered") == ("False", "PendingApproval")
+
+    await eventually(waits, "the condition Registered tells that it waits")
+    await eventually(lambda: len(site.control_plane.registrations) >= 2, "it asks again")
+    site.control_plane.needs_approval = False
+    await eventually(site.is_ready, "the resource is Ready")
+    asked = site.control_plane.registrations
+    assert len({spki(csr.public_key_of(each.csr)) for each in asked}) == 1
+
+
 async def refused(site: Site) -> bool:
     return await site.condition("Registered") == ("False", "RegistrationRefused")
 

@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 
 from arcbridge.cli.exits import Exit
 from arcbridge.cli.main import app
-from tests.joined_cluster import JoinedCluster, join
+from tests.joined_cluster import JoinedCluster, join, registration
 from tests.running import RunningControlPlane
 
 Cli = Callable[..., Result]
@@ -334,6 +334,47 @@ def test_the_artifact_policy_is_set_and_holds(cli: Cli, tmp_path: Path) -> None:
     assert "artifact policy" in refused.stderr
     assert cli("policy", "set", "--source", "http://x").exit_code == Exit.USAGE
     data(cli("policy", "set", "-o", "json"))
+
+
+def test_a_cluster_that_waits_is_listed_and_approved(
+    cli: Cli, running: RunningControlPlane, http: httpx.Client
+) -> None:
+    manifest = ok(cli("cluster", "connect", "eu-wait", "--approval")).stdout
+    token = re.search(r"abt_[^\s\"']+", manifest)
+    assert token is not None
+    body, _ = registration(token[0], "eu-wait")
+    waits = http.post("/api/v1/register", json=body)
+    assert (waits.status_code, waits.json()["code"]) == (409, "PendingApproval")
+    assert int(waits.headers["Retry-After"]) >= 1
+    (asked,) = data(cli("cluster", "pending", "-o", "json"))
+    assert asked["name"] == "eu-wait"
+    assert asked["keyPin"] in waits.json()["detail"]
+    wrong = cli("cluster", "approve", "eu-wait", "--key", f"sha256:{'0' * 64}")
+    assert wrong.exit_code == Exit.CONFLICT
+    assert cli("cluster", "approve", "eu-wait", person="operator@demo").exit_code == Exit.DENIED
+    ok(cli("cluster", "approve", "eu-wait", "--key", asked["keyPin"], "--reason", "expected"))
+    assert data(cli("cluster", "pending", "-o", "json")) == []
+    assert http.post("/api/v1/register", json=body).json()["clusterName"] == "eu-wait"
+
+
+def test_a_cluster_that_waits_is_turned_away(cli: Cli, http: httpx.Client) -> None:
+    manifest = ok(cli("cluster", "connect", "eu-odd", "--approval")).stdout
+    token = re.search(r"abt_[^\s\"']+", manifest)
+    assert token is not None
+    body, _ = registration(token[0], "eu-odd")
+    assert http.post("/api/v1/register", json=body).status_code == 409
+    ok(cli("cluster", "reject", "eu-odd", "--reason", "nobody knows it"))
+    assert http.post("/api/v1/register", json=body).json()["code"] == "RegistrationRefused"
+
+
+def test_who_runs_the_platform_sees_and_rotates_the_ca(cli: Cli) -> None:
+    before = data(cli("ca", "status", "-o", "json", person="platform@demo"))
+    assert [each["state"] for each in before["generations"]] == ["Issuing"]
+    assert cli("ca", "status", person="admin@demo").exit_code == Exit.DENIED
+    assert cli("ca", "rotate", "--override-offline", person="platform@demo").exit_code == Exit.USAGE
+    rotated = ok(cli("ca", "rotate", person="platform@demo"))
+    assert before["generations"][0]["id"] in rotated.stdout
+    assert "Prepared" in rotated.stdout or "Retiring" in rotated.stdout
 
 
 def test_a_freeze_is_set_listed_and_deleted(cli: Cli) -> None:

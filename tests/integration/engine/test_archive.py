@@ -49,6 +49,7 @@ PLATFORM = Caller(actor="person:platform", tenant=TENANT, roles=frozenset({Role.
 LEFT_OUT = {
     "tenants": "its quotas and age are in the file's header",
     "event_heads": "follows from the trail",
+    "enrolments": "go with the tokens that were asked with",
     "bootstrap_tokens": "good for a day at most, and better made anew",
     "inventories": "agents send it again when they connect",
     "inventory_objects": "agents send it again when they connect",

@@ -34,6 +34,7 @@ def sample(connection: psycopg.Connection[tuple[str, ...]], table: str, tenant: 
     checked = {
         ("certificates", "state"): "New", ("rollouts", "kind"): "publish",
         ("drifts", "kind"): "silence", ("outbox", "topic"): "desired",
+        ("enrolments", "state"): "Pending",
     }  # fmt: skip
     row = {name: checked.get((table, name), values[kind]) for name, kind in columns}
     row["tenant_id"] = tenant

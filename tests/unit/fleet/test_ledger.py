@@ -97,3 +97,16 @@ def test_every_scenario_can_be_read_and_its_fleet_is_the_same_each_time(name: st
     assert fleet == [character(scenario, number) for number in range(50)]
     assert fleet[0].labels["ring"] == "canary"
     assert not leaves(scenario, 0, 1.0)
+
+
+def test_a_disturbance_counts_from_when_all_were_connected() -> None:
+    expect = SCENARIO.expect.model_copy(update={"undisturbed": True})
+    undisturbed = SCENARIO.model_copy(update={"expect": expect})
+    ledger = Ledger()
+    ledger.hear({"e": "stream not opened", "why": "busy"})
+    ledger.all_joined()
+    assert breaches(undisturbed, GOOD, ledger) == []
+    for kind in ("stream not opened", "renewal failed", "heartbeat late"):
+        ledger.hear({"e": kind})
+    assert len(breaches(undisturbed, GOOD, ledger)) == 3
+    assert breaches(SCENARIO, GOOD, ledger) == []
