@@ -11,7 +11,7 @@ export PYTHONPATH := $(CURDIR)
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up attack mutations test lint bench fleet proto lock clean
+.PHONY: help setup demo up attack mutations sbom audit test lint bench fleet proto lock clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -57,6 +57,12 @@ bench: setup ## benchmarks as ratios measured side by side (ONLY=name picks one)
 
 fleet: setup ## N agents in a SCENARIO of dev/fleet/scenarios (N=100 SCENARIO=bad-canary)
 	@$(BIN)/python -m dev.fleet -n $(or $(N),100) $(or $(SCENARIO),bad-canary)
+
+sbom: $(READY) ## CycloneDX of each deployable out of its lock, into build/sbom
+	@$(BIN)/python -m dev.sbom
+
+audit: $(READY) ## known vulnerabilities of what the locks hold; fails where the database cannot be asked
+	@$(BIN)/python -m dev.audit
 
 proto: $(READY) ## regenerate shared/rpc/v1 from protos/
 	@$(BIN)/python -m grpc_tools.protoc -Ishared/rpc/v1=protos/arcbridge/relay/v1 \

@@ -132,7 +132,7 @@ async def run_tool(
 
 async def _communicate(process: asyncio.subprocess.Process, name: str) -> tuple[bytes, bytes]:
     assert process.stdout is not None  # noqa: S101 - both are pipes, see run_tool
-    assert process.stderr is not None  # noqa: S101
+    assert process.stderr is not None  # noqa: S101 - as above
     # No TaskGroup: in early releases of Python 3.11 one whose child fails can leave its parent
     # cancelled, and so end the worker that waits for the tool.
     readers = (

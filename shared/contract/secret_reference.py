@@ -40,7 +40,7 @@ class StoreKind(StrEnum):
     """The two kinds of store that the External Secrets operator knows."""
 
     SECRET_STORE = "SecretStore"  # noqa: S105 - the name of a kind
-    CLUSTER_SECRET_STORE = "ClusterSecretStore"  # noqa: S105
+    CLUSTER_SECRET_STORE = "ClusterSecretStore"  # noqa: S105 - as above
 
 
 class StoreReference(WireModel):
