@@ -52,6 +52,8 @@ class Surroundings:
     tally: Callable[[], ExtensionTally]
     on_document: Callable[[DesiredDocument], None]
     on_heartbeat: Callable[[], None]
+    on_report_again: Callable[[], None]
+    """The control plane lost reports that it had acknowledged."""
     ca_file: Path | None
 
 
@@ -157,6 +159,8 @@ class Connection:
         self.fetcher.retry_now()
         # What an older epoch was refused for can be reported now.
         self.reporter.retry_now()
+        if welcome.report_again:
+            self._around.on_report_again()
 
     def beaten(self) -> None:
         self.last_heartbeat = self._around.clock.now()
@@ -194,6 +198,7 @@ class Connection:
         return Opening(
             self._around.facts,
             journal.epoch,
+            journal.acknowledged,
             self._held_digest(),
             self._identity.bundle_digest,
         )

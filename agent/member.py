@@ -141,6 +141,7 @@ class Member:
                 tally=self._reconciler.counters,
                 on_document=lambda _: self._submit(),
                 on_heartbeat=self._writer.change,
+                on_report_again=self._reconciler.tell_again,
                 ca_file=self.settings.ca_file,
             ),
             identity,

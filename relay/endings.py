@@ -57,6 +57,11 @@ class Ending(Enum):
         "the tenant is suspended",
         notice=ReasonCode.TENANT_SUSPENDED,
     )
+    FORGOTTEN = How(
+        "forgotten",
+        ErrorCode.UNAVAILABLE,
+        "the control plane does not know this session any more: connect again",
+    )
     DRAINED = How("drained", ErrorCode.UNAVAILABLE, "this relay goes away: connect again")
     SILENT = How(
         "silent",

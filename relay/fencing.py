@@ -1,7 +1,8 @@
 """Fencing: finds the streams that must not go on, by asking Postgres.
 
-Three things end a stream from outside: a newer session of its cluster anywhere, the revocation of
-its certificate, and the suspension of its tenant. Redis tells of the first two at once, but Redis
+Four things end a stream from outside: a newer session of its cluster anywhere, the revocation of
+its certificate, the suspension of its tenant, and a database that was restored to a moment before
+the stream was admitted. Redis tells of the first two at once, but Redis
 may be lost or lie; so a hint only makes the relay look sooner, Postgres alone decides, and
 revocations and suspensions are looked up every few seconds anyway.
 While Postgres is away streams go on: nobody can revoke anything then either.
@@ -102,7 +103,10 @@ class Fencing:
         held.update(self._registry.epochs(suspects))
         if not held:
             return
-        for key, epoch in (await sessions.superseded(self._cp.db, held)).items():
-            self._registry.superseded(key, epoch)
+        for key, epoch in (await sessions.changed_epochs(self._cp.db, held)).items():
+            if epoch < held[key]:
+                self._registry.forgotten(key, held[key])
+            else:
+                self._registry.superseded(key, epoch)
         if everything:
             self._compared_all = time.monotonic()

@@ -77,6 +77,12 @@ class Registry:
         if stream is not None and stream.epoch < epoch:
             stream.end(Ending.SUPERSEDED)
 
+    def forgotten(self, key: ClusterKey, epoch: int) -> None:
+        """Postgres does not know this epoch any more: it was restored. The stream opens anew."""
+        stream = self._streams.get(key)
+        if stream is not None and stream.epoch == epoch:
+            stream.end(Ending.FORGOTTEN)
+
     def suspects(self, clusters: Iterable[tuple[ClusterKey, int]]) -> list[ClusterKey]:
         """Those clusters with something here that would be older than the epoch given."""
         return [

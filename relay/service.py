@@ -175,6 +175,7 @@ class RelayService(rpc.AgentRelayServicer):
             heartbeat_seconds=self._settings.heartbeat_seconds,
             server_time=to_timestamp(self._hall.cp.clock()),
             relay_id=self._hall.relay_id,
+            report_again=grant.has_lost_reports,
         )
         stream.tell(pb.RelayMessage(welcome=welcome, traceparent=traceparent() or ""))
         if hello.inventory_checksum != grant.inventory_checksum or not grant.inventory_checksum:
@@ -195,6 +196,7 @@ class RelayService(rpc.AgentRelayServicer):
             serial=stream.serial,
             agent_version=hello.agent_version,
             taken_over=grant.taken_over,
+            report_again=grant.has_lost_reports,
             peer=context.peer(),
         )
 
@@ -227,6 +229,8 @@ def _applicant(peer: Peer, hello: pb.Hello) -> Applicant:
         key=key_of(peer),
         serial=peer.serial,
         instance_id=hello.instance_id,
+        held_epoch=hello.last_session_epoch,
+        acknowledged_sequence=hello.acknowledged_sequence,
         agent_version=_fact(hello.agent_version),
         kubernetes_version=_fact(hello.kubernetes_version),
         distribution=_fact(hello.distribution),

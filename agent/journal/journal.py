@@ -44,6 +44,7 @@ class Journal:
         self._totals = store.totals()
         self._document = _read_document(store)
         self._epoch = int(store.get("epoch") or 0)
+        self._acknowledged = int(store.get("acknowledged") or 0)
         self.news = asyncio.Event()
         """Set when an event was recorded; cleared by who waits for it."""
         self.writable = True
@@ -74,6 +75,11 @@ class Journal:
         return self._epoch
 
     @property
+    def acknowledged(self) -> int:
+        """The highest sequence that was acknowledged to this journal; 0 for none."""
+        return self._acknowledged
+
+    @property
     def totals(self) -> Totals:
         """What waits to be acknowledged."""
         return self._totals
@@ -87,6 +93,7 @@ class Journal:
         if not await self._write(lambda: self._store.begin_term(term)):
             log.info("another replica led meanwhile, the journal begins anew", term=term)
             self._document = None
+            self._acknowledged = 0
 
     async def record(self, draft: EventDraft) -> None:
         """Return once the event is durable."""
@@ -125,6 +132,7 @@ class Journal:
     async def acknowledge(self, sequence: int) -> None:
         """Forget every event up to `sequence`."""
         await self._write(lambda: self._store.acknowledge(sequence))
+        self._acknowledged = max(self._acknowledged, sequence)
 
     async def drop(self, sequence: int) -> None:
         """Forget one event that will never be taken."""

@@ -102,8 +102,11 @@ class JournalStore:
 
     def acknowledge(self, sequence: int) -> None:
         """Forget every event up to `sequence`."""
+        highest = max(sequence, int(self.get("acknowledged") or 0))
         with self._transaction():
             self._db.execute(_QUERIES["acknowledge"], {"sequence": sequence})
+            values = {"name": "acknowledged", "value": str(highest)}
+            self._db.execute(_QUERIES["put_state"], values)
 
     def drop(self, sequence: int) -> None:
         """Forget one event that will never be taken."""
@@ -122,6 +125,8 @@ class JournalStore:
             if not counts:
                 self._db.execute(_QUERIES["forget_events"])
                 self._db.execute(_QUERIES["put_state"], {"name": "document", "value": ""})
+                # What the other one had acknowledged is counted otherwise.
+                self._db.execute(_QUERIES["put_state"], {"name": "acknowledged", "value": "0"})
             self._db.execute(_QUERIES["put_state"], {"name": "term", "value": str(term)})
         return counts
 

@@ -36,6 +36,7 @@ def hello(
     facts: AgentFacts,
     *,
     epoch: int,
+    acknowledged: int,
     digest: str,
     inventory: str,
     ca_bundle: str,
@@ -53,6 +54,7 @@ def hello(
             agent_time=to_timestamp(now),
             instance_id=facts.instance_id,
             ca_bundle_digest=ca_bundle,
+            acknowledged_sequence=acknowledged,
         )
     )
 

@@ -85,6 +85,7 @@ class Opening:
 
     facts: AgentFacts
     epoch: int
+    acknowledged: int
     digest: str
     ca_bundle: str = ""
     """Digest of the roots that the agent trusts."""
@@ -138,6 +139,7 @@ class Session:
                 hello(
                     opening.facts,
                     epoch=opening.epoch,
+                    acknowledged=opening.acknowledged,
                     digest=opening.digest,
                     inventory=self.inventory.checksum(),
                     ca_bundle=opening.ca_bundle,

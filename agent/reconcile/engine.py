@@ -166,6 +166,12 @@ class Engine:
                 self._arrived.clear()
                 self._assign(group, surroundings)
 
+    def tell_again(self) -> None:
+        """Report how every extension is; never blocks."""
+        log.info("reports were lost, telling again", extensions=len(self._workers))
+        for worker in self._workers.values():
+            worker.tell_again()
+
     def counters(self) -> ExtensionTally:
         """Numbers for the heartbeat; tombstones are not counted."""
         present = [w for w in self._workers.values() if _is_present(w)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.clock import Clock
 from agent.reconcile.seam import ReconcileGate
@@ -40,6 +40,11 @@ class Pulse:
         if intent != self.newest:
             self.newest = intent
             self._wake.set()
+
+    def renew(self) -> None:
+        """Have the newest intent pursued from its beginning, as if it had just come."""
+        self.newest = replace(self.newest)
+        self._wake.set()
 
     def beat(self) -> None:
         """Something happened: look."""

@@ -292,6 +292,14 @@ def is_verdict(record: ExtensionRecord, desired: DesiredExtension) -> bool:
     )
 
 
+def stands_later(record: ExtensionRecord, desired: DesiredExtension) -> bool:
+    """True when a later release than the desired one is ready here.
+
+    One that is not ready has nothing that would be worth keeping.
+    """
+    return record.phase is ExtensionPhase.READY and record.outdates(desired)
+
+
 def is_released(record: ExtensionRecord, desired: DesiredExtension) -> bool:
     """True when this very release was applied, and its health told, before."""
     told = record.phase is ExtensionPhase.READY or record.reason in _HEALTH_REASONS

@@ -94,7 +94,25 @@ class ExtensionRecord(WireModel):
 
     def is_for(self, desired: DesiredExtension) -> bool:
         """True when the record is of this very release of the extension."""
-        return (self.generation, self.spec_digest) == (desired.generation, desired.spec_digest)
+        return (self.generation, self.rollout_id, self.spec_digest) == (
+            desired.generation,
+            desired.rollout_id,
+            desired.spec_digest,
+        )
+
+    def outdates(self, desired: DesiredExtension) -> bool:
+        """True when this is of a later release than the one that is desired.
+
+        Generations grow with each release, and ids of rollouts (UUIDv7) sort by time. A release
+        that is older in both is from a control plane that was restored to an earlier moment; one of
+        a newer rollout counts whatever its generation, as where a cluster changed its control
+        plane.
+        """
+        return (
+            self.rollout_id is not None
+            and self.generation > desired.generation
+            and self.rollout_id.int >= desired.rollout_id.int
+        )
 
 
 class RecordStore:

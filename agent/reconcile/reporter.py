@@ -37,6 +37,10 @@ class Reporter:
         self.message = ""
         self._told: object = None
 
+    def forget_told(self) -> None:
+        """Make the next report whatever it says."""
+        self._told = None
+
     async def report(
         self,
         desired: DesiredExtension,
@@ -63,6 +67,7 @@ class Reporter:
         )
         told = (
             desired.generation,
+            desired.rollout_id,
             desired.spec_digest,
             phase,
             reason,

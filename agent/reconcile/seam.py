@@ -104,6 +104,10 @@ class Reconciler(Protocol):
         """Take a complete document and the CR's gate; the newest wins; never blocks."""
         ...
 
+    def tell_again(self) -> None:
+        """Report how every extension is: what was reported before was lost. Never blocks."""
+        ...
+
     def counters(self) -> ExtensionTally:
         """Numbers for the heartbeat."""
         ...

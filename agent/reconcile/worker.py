@@ -16,7 +16,14 @@ from agent.reconcile.guard import Guard
 from agent.reconcile.observed import ObservedObjects
 from agent.reconcile.owned import Sighting
 from agent.reconcile.pulse import Intent, Pulse, Settled, Superseded, closed
-from agent.reconcile.pursuit import POLL_SECONDS, Pursuit, is_released, is_verdict, kind_of
+from agent.reconcile.pursuit import (
+    POLL_SECONDS,
+    Pursuit,
+    is_released,
+    is_verdict,
+    kind_of,
+    stands_later,
+)
 from agent.reconcile.record import ExtensionRecord
 from agent.reconcile.reporter import Reporter
 from agent.reconcile.surroundings import Surroundings
@@ -61,12 +68,11 @@ class Worker:
 
     @property
     def is_ready(self) -> bool:
-        """Ready as the newest intent asks."""
+        """Ready as the newest intent asks, or as a later one did that nobody remembers."""
         record = self.record
-        return (
-            record is not None
-            and record.phase is ExtensionPhase.READY
-            and record.is_for(self.intent.desired)
+        return record is not None and (
+            (record.phase is ExtensionPhase.READY and record.is_for(self.intent.desired))
+            or stands_later(record, self.intent.desired)
         )
 
     @property
@@ -87,10 +93,16 @@ class Worker:
         """Look again: a dependency changed."""
         self._pulse.beat()
 
+    def tell_again(self) -> None:
+        """Report how the extension is although that was reported: nobody knows it any more."""
+        if self._reporter is not None:
+            self._reporter.forget_told()
+            self._pulse.renew()
+
     async def run(self) -> None:
         """Work until cancelled. Whatever goes wrong is told, waited out, and tried anew."""
         while True:
-            intent = self.intent
+            intent, self.held = self.intent, None
             try:
                 await self._reach_and_keep(intent)
             except Superseded:
@@ -115,9 +127,36 @@ class Worker:
             self._guard = None
             reporter = await self._load(intent)
             await self._pass_gate(intent, reporter)
+            if stands_later(reporter.record, intent.desired):
+                await self._leave_alone(intent, reporter)
             pursuit = Pursuit(self._s, self._pulse, intent, reporter, self._observed)
             self._guard = await self._reach(intent, reporter, pursuit)
         await self._keep(intent, self._guard)
+
+    async def _leave_alone(self, intent: Intent, reporter: Reporter) -> None:
+        """Say what runs here, and wait for an intent that is not older than it. Raises Superseded.
+
+        To follow an older one would take the whole fleet back at once, without stages and pace,
+        because a database was restored. Whoever publishes again brings both together.
+        """
+        record, desired = reporter.record, intent.desired
+        self.held = ReasonCode.RELEASE_OUTDATED
+        stands = {
+            "generation": record.generation,
+            "rollout_id": record.rollout_id,
+            "revision": record.revision,
+            "spec_digest": record.spec_digest,
+        }
+        message = (
+            f"Release {desired.generation} is asked for and release {record.generation} runs here: "
+            "the control plane was restored to an earlier moment. Left alone until the next one"
+        )
+        await reporter.report(
+            desired.model_copy(update=stands), record.phase, self.held, message, (),
+            attempt=record.attempt, lasting=False,
+        )  # fmt: skip
+        self._s.changed()
+        await self._keep(intent, None)
 
     async def _reach(self, intent: Intent, reporter: Reporter, pursuit: Pursuit) -> Guard | None:
         """The guard of what stands there then; None when there is nothing to guard."""

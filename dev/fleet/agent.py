@@ -194,7 +194,7 @@ class FleetAgent:
                 1 + 4 * _random(), self._session.end, ended
             )
         try:
-            opening = Opening(facts, self._epoch, self._digest, self._identity.bundle_digest)
+            opening = Opening(facts, self._epoch, 0, self._digest, self._identity.bundle_digest)
             async with relay_stub(
                 self._identity, self._identity.registration.relay_address
             ) as stub:

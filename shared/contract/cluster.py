@@ -18,6 +18,7 @@ from shared.contract.base import (
     Timestamp,
     WireModel,
 )
+from shared.contract.reasons import ReasonCode
 from shared.contract.rollout import WaitingFor
 from shared.contract.states import ConnectionState, DriftKind, ExtensionPhase
 from shared.contract.status import Condition, Difference
@@ -108,6 +109,9 @@ class ClusterExtension(WireModel):
     rollout_id: UUID
     observed_revision: int | None = None
     phase: ExtensionPhase | None = None
+    reason: ReasonCode | None = None
+    """Why it is in that phase, as the newest report says."""
+    message: str = ""
     last_good_revision: int | None = None
     conditions: tuple[Condition, ...] = ()
     reported_at: Timestamp | None = None

@@ -143,6 +143,11 @@ class ReasonCode(StrEnum):
         Severity.INFO,
         "The revision is quarantined and is released nowhere.",
     )
+    RELEASE_OUTDATED = (
+        "ReleaseOutdated",
+        Severity.INFO,
+        "The control plane was restored and asks for an older release: what runs is left alone.",
+    )
     NOT_NOW = ("NotNow", Severity.INFO, "The cluster asked to be left alone for a while.")
     CLUSTER_OFFLINE = ("ClusterOffline", Severity.TICKET, "No heartbeat for five intervals.")
     CLUSTER_CONNECTED = ("ClusterConnected", Severity.INFO, "Heartbeats arrive.")

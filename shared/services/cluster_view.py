@@ -89,6 +89,8 @@ def extension_of(row: Row) -> ClusterExtension:
         rollout_id=row["rollout_id"],
         observed_revision=row["observed_revision"],
         phase=row["phase"],
+        reason=row["reason"],
+        message=row["message"],
         last_good_revision=row["good_revision"],
         conditions=tuple(Condition.model_validate(entry) for entry in row["conditions"]),
         reported_at=row["reported_at"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -34,6 +34,8 @@ BATCH: Final = 2_000
 """Targets of one kind that one look takes in; the next look takes the next ones."""
 UNREACHABLE_SECONDS: Final = 5
 """How often to look over all that wait for those that cannot act, while others fill the places."""
+ABSENT_AFTER: Final = timedelta(minutes=2)
+"""A rollout that is due is looked at within seconds; unlooked at for so long, nobody was there."""
 LACKING: Final = 50
 """Targets of each stage that are asked what they wait for: for the words, not for deciding."""
 
@@ -63,6 +65,9 @@ async def look(
     row = await tx.one(query, tenant=tenant, rollout=rollout_id)
     if row is None:
         return None
+    absence = _absence(row, now)
+    if absence is not None:
+        await tx.execute(_Q.forgive_absence, tenant=tenant, rollout=rollout_id, absence=absence)
     told = await outline(tx, tenant, row, now)
     gate = await dependency_gate(tx, tenant, row)
     reader = _Targets(tx, tenant, row["extension"], told, now, gate)
@@ -142,6 +147,19 @@ class _Candidates:
 
     found: tuple[TargetView, ...]
     short: bool
+
+
+def _absence(row: Row, now: datetime) -> timedelta | None:
+    """How long nobody looked at a rollout that was due; None while someone did.
+
+    The control plane was away, the tenant suspended, or the database restored. Without this every
+    target in flight would be out of time at the first look, before its agent could say a word.
+    """
+    looked, due = row["planned_at"], row["plan_after"]
+    if looked is None or due is None or now - max(looked, due) < ABSENT_AFTER:
+        return None
+    absence: timedelta = now - looked
+    return absence
 
 
 @dataclass(frozen=True, slots=True)

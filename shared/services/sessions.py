@@ -27,6 +27,9 @@ from shared.store.transaction import Row, Transaction
 
 _Q = load("sessions")
 
+MOST_EPOCHS = 2**62
+"""More than any agent is granted; what one says it holds is no more than a claim."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applicant:
@@ -36,6 +39,10 @@ class Applicant:
     serial: str
     """Of the certificate it presents; lower case hexadecimal."""
     instance_id: str
+    held_epoch: int = 0
+    """The last one it was granted; more than what is stored once the database was restored."""
+    acknowledged_sequence: int = 0
+    """The highest of its reports that was said to be durable."""
     agent_version: str = ""
     kubernetes_version: str = ""
     distribution: str = ""
@@ -55,6 +62,8 @@ class Grant:
     """Of the stored inventory; empty for none."""
     is_behind: bool = False
     """Something was released to the cluster that its agent has not reported on."""
+    has_lost_reports: bool = False
+    """Reports that were acknowledged are not stored: the database was restored."""
 
     @property
     def is_duplicate(self) -> bool:
@@ -109,6 +118,7 @@ async def grant(
                 granted[each.key],
                 inventory_checksum=stored[each.key, each.serial]["inventory_checksum"],
                 is_behind=stored[each.key, each.serial]["behind"],
+                has_lost_reports=_has_lost_reports(each, stored[each.key, each.serial]),
             )
             for each in admitted
         }
@@ -116,6 +126,15 @@ async def grant(
         await _adopt(tx, fresh)
         await _mark_connected(tx, admitted, now)
     return [refused[each.key] or granted[each.key] for each in applicants]
+
+
+def _has_lost_reports(applicant: Applicant, stored: Row) -> bool:
+    """Whether the newest stored report is older than one that this journal had acknowledged.
+
+    One of a later session is another journal's, whose sequences are not this one's.
+    """
+    same_journal: bool = stored["reported_epoch"] <= applicant.held_epoch
+    return same_journal and stored["reported_sequence"] < applicant.acknowledged_sequence
 
 
 async def release(cp: HotPath, ended: Mapping[ClusterKey, int], *, relay_id: str) -> None:
@@ -162,12 +181,15 @@ async def note_duplicate(db: Database, key: ClusterKey, grant: Grant) -> None:
         )
 
 
-async def superseded(db: Database, epochs: Mapping[ClusterKey, int]) -> dict[ClusterKey, int]:
-    """Of these sessions those that have a newer epoch, with that epoch."""
+async def changed_epochs(db: Database, epochs: Mapping[ClusterKey, int]) -> dict[ClusterKey, int]:
+    """Of these sessions those that have another epoch, with that epoch; 0 where nobody knows one.
+
+    An older one, or none, is what a restored database has: the stream has to be opened anew.
+    """
     if not epochs:
         return {}
     async with db.platform() as tx:
-        rows = await tx.all(_Q.find_superseded, **_keys(epochs), epochs=list(epochs.values()))
+        rows = await tx.all(_Q.find_changed_epochs, **_keys(epochs), epochs=list(epochs.values()))
     return {_key_of(row): row["epoch"] for row in rows}
 
 
@@ -213,6 +235,7 @@ async def _grant_epochs(
         **_keys([each.key for each in admitted]),
         instances=[each.instance_id for each in admitted],
         ca_bundles=[each.ca_bundle for each in admitted],
+        held=[min(each.held_epoch, MOST_EPOCHS) for each in admitted],
         relay_id=relay_id,
         now=now,
         alive_since=alive_since,

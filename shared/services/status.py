@@ -119,6 +119,13 @@ async def _admit(
             ErrorCode.STALE_EPOCH,
             f"session {batch.session_epoch} is over: session {newest} of this cluster is newer",
         )
+    if batch.session_epoch > newest:
+        # Taken, it would make the reports of the session that follows look old.
+        raise ArcBridgeError(
+            ErrorCode.STALE_EPOCH,
+            f"session {batch.session_epoch} is not known here, the newest is {newest}: the "
+            "database was restored to an earlier moment; connect again",
+        )
     if row["not_now_until"] != batch.not_now_until:
         await tx.execute(
             _Q.set_not_now, tenant=tenant, cluster=cluster_id, until=batch.not_now_until

@@ -141,6 +141,7 @@ def get(session: Session, name: Name) -> None:
         [
             ("extension", lambda e: e.extension),
             ("phase", lambda e: e.phase),
+            ("reason", lambda e: e.reason),
             ("desired", lambda e: e.desired_revision),
             ("observed", lambda e: e.observed_revision),
             ("reported", lambda e: e.reported_at),

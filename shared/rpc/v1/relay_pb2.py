@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19shared/rpc/v1/relay.proto\x12\x12\x61rcbridge.relay.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x87\x02\n\x0c\x41gentMessage\x12*\n\x05hello\x18\x01 \x01(\x0b\x32\x19.arcbridge.relay.v1.HelloH\x00\x12\x32\n\theartbeat\x18\x02 \x01(\x0b\x32\x1d.arcbridge.relay.v1.HeartbeatH\x00\x12;\n\x0einventory_full\x18\x03 \x01(\x0b\x32!.arcbridge.relay.v1.InventoryFullH\x00\x12=\n\x0finventory_delta\x18\x04 \x01(\x0b\x32\".arcbridge.relay.v1.InventoryDeltaH\x00\x12\x13\n\x0btraceparent\x18\x0f \x01(\tB\x06\n\x04\x62ody\"\x90\x03\n\x0cRelayMessage\x12.\n\x07welcome\x18\x01 \x01(\x0b\x32\x1b.arcbridge.relay.v1.WelcomeH\x00\x12=\n\x0f\x64\x65sired_changed\x18\x02 \x01(\x0b\x32\".arcbridge.relay.v1.DesiredChangedH\x00\x12?\n\x10inventory_resync\x18\x03 \x01(\x0b\x32#.arcbridge.relay.v1.InventoryResyncH\x00\x12*\n\x05\x64rain\x18\x04 \x01(\x0b\x32\x19.arcbridge.relay.v1.DrainH\x00\x12&\n\x03\x61\x63k\x18\x05 \x01(\x0b\x32\x17.arcbridge.relay.v1.AckH\x00\x12,\n\x06notice\x18\x06 \x01(\x0b\x32\x1a.arcbridge.relay.v1.NoticeH\x00\x12\x31\n\tca_bundle\x18\x07 \x01(\x0b\x32\x1c.arcbridge.relay.v1.CaBundleH\x00\x12\x13\n\x0btraceparent\x18\x0f \x01(\tB\x06\n\x04\x62ody\"\xff\x01\n\x05Hello\x12\x1a\n\x12last_session_epoch\x18\x01 \x01(\x04\x12\x15\n\ragent_version\x18\x02 \x01(\t\x12\x1a\n\x12kubernetes_version\x18\x03 \x01(\t\x12\x14\n\x0c\x64istribution\x18\x04 \x01(\t\x12\x16\n\x0e\x64\x65sired_digest\x18\x05 \x01(\t\x12\x1a\n\x12inventory_checksum\x18\x06 \x01(\t\x12.\n\nagent_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0binstance_id\x18\x08 \x01(\t\x12\x18\n\x10\x63\x61_bundle_digest\x18\t \x01(\t\"\xfd\x01\n\tHeartbeat\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12.\n\nagent_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nextensions\x18\x03 \x01(\r\x12\x18\n\x10\x65xtensions_ready\x18\x04 \x01(\r\x12\x19\n\x11\x65xtensions_failed\x18\x05 \x01(\r\x12\x1a\n\x12\x65xtensions_drifted\x18\x06 \x01(\r\x12\x17\n\x0freports_pending\x18\x07 \x01(\r\x12\x16\n\x0e\x64\x65sired_digest\x18\x08 \x01(\t\x12\x18\n\x10\x63\x61_bundle_digest\x18\t \x01(\t\"N\n\x0fInventoryObject\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"t\n\rInventoryFull\x12\r\n\x05\x63hunk\x18\x01 \x01(\r\x12\x0c\n\x04last\x18\x02 \x01(\x08\x12\x10\n\x08\x63hecksum\x18\x03 \x01(\t\x12\x34\n\x07objects\x18\x04 \x03(\x0b\x32#.arcbridge.relay.v1.InventoryObject\"\xd9\x01\n\x0eInventoryDelta\x12\x15\n\rbase_checksum\x18\x01 \x01(\t\x12\x10\n\x08\x63hecksum\x18\x02 \x01(\t\x12\x32\n\x05\x61\x64\x64\x65\x64\x18\x03 \x03(\x0b\x32#.arcbridge.relay.v1.InventoryObject\x12\x34\n\x07\x63hanged\x18\x04 \x03(\x0b\x32#.arcbridge.relay.v1.InventoryObject\x12\x34\n\x07removed\x18\x05 \x03(\x0b\x32#.arcbridge.relay.v1.InventoryObject\"~\n\x07Welcome\x12\x15\n\rsession_epoch\x18\x01 \x01(\x04\x12\x19\n\x11heartbeat_seconds\x18\x02 \x01(\x01\x12/\n\x0bserver_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08relay_id\x18\x04 \x01(\t\" \n\x0e\x44\x65siredChanged\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\"\x11\n\x0fInventoryResync\"\x1f\n\x05\x44rain\x12\x16\n\x0espread_seconds\x18\x01 \x01(\x01\"=\n\x03\x41\x63k\x12\x1a\n\x12heartbeat_sequence\x18\x01 \x01(\x04\x12\x1a\n\x12inventory_checksum\x18\x02 \x01(\t\")\n\x06Notice\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"*\n\x08\x43\x61\x42undle\x12\x0e\n\x06\x62undle\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\"&\n\x17RenewCertificateRequest\x12\x0b\n\x03\x63sr\x18\x01 \x01(\t\"\x87\x01\n\x18RenewCertificateResponse\x12\x19\n\x11\x63\x65rtificate_chain\x18\x01 \x01(\t\x12\x11\n\tca_bundle\x18\x02 \x01(\t\x12-\n\tnot_after\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06serial\x18\x04 \x01(\t2\xce\x01\n\nAgentRelay\x12Q\n\x07\x43onnect\x12 .arcbridge.relay.v1.AgentMessage\x1a .arcbridge.relay.v1.RelayMessage(\x01\x30\x01\x12m\n\x10RenewCertificate\x12+.arcbridge.relay.v1.RenewCertificateRequest\x1a,.arcbridge.relay.v1.RenewCertificateResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19shared/rpc/v1/relay.proto\x12\x12\x61rcbridge.relay.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x87\x02\n\x0c\x41gentMessage\x12*\n\x05hello\x18\x01 \x01(\x0b\x32\x19.arcbridge.relay.v1.HelloH\x00\x12\x32\n\theartbeat\x18\x02 \x01(\x0b\x32\x1d.arcbridge.relay.v1.HeartbeatH\x00\x12;\n\x0einventory_full\x18\x03 \x01(\x0b\x32!.arcbridge.relay.v1.InventoryFullH\x00\x12=\n\x0finventory_delta\x18\x04 \x01(\x0b\x32\".arcbridge.relay.v1.InventoryDeltaH\x00\x12\x13\n\x0btraceparent\x18\x0f \x01(\tB\x06\n\x04\x62ody\"\x90\x03\n\x0cRelayMessage\x12.\n\x07welcome\x18\x01 \x01(\x0b\x32\x1b.arcbridge.relay.v1.WelcomeH\x00\x12=\n\x0f\x64\x65sired_changed\x18\x02 \x01(\x0b\x32\".arcbridge.relay.v1.DesiredChangedH\x00\x12?\n\x10inventory_resync\x18\x03 \x01(\x0b\x32#.arcbridge.relay.v1.InventoryResyncH\x00\x12*\n\x05\x64rain\x18\x04 \x01(\x0b\x32\x19.arcbridge.relay.v1.DrainH\x00\x12&\n\x03\x61\x63k\x18\x05 \x01(\x0b\x32\x17.arcbridge.relay.v1.AckH\x00\x12,\n\x06notice\x18\x06 \x01(\x0b\x32\x1a.arcbridge.relay.v1.NoticeH\x00\x12\x31\n\tca_bundle\x18\x07 \x01(\x0b\x32\x1c.arcbridge.relay.v1.CaBundleH\x00\x12\x13\n\x0btraceparent\x18\x0f \x01(\tB\x06\n\x04\x62ody\"\x9e\x02\n\x05Hello\x12\x1a\n\x12last_session_epoch\x18\x01 \x01(\x04\x12\x15\n\ragent_version\x18\x02 \x01(\t\x12\x1a\n\x12kubernetes_version\x18\x03 \x01(\t\x12\x14\n\x0c\x64istribution\x18\x04 \x01(\t\x12\x16\n\x0e\x64\x65sired_digest\x18\x05 \x01(\t\x12\x1a\n\x12inventory_checksum\x18\x06 \x01(\t\x12.\n\nagent_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0binstance_id\x18\x08 \x01(\t\x12\x18\n\x10\x63\x61_bundle_digest\x18\t \x01(\t\x12\x1d\n\x15\x61\x63knowledged_sequence\x18\n \x01(\x04\"\xfd\x01\n\tHeartbeat\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12.\n\nagent_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nextensions\x18\x03 \x01(\r\x12\x18\n\x10\x65xtensions_ready\x18\x04 \x01(\r\x12\x19\n\x11\x65xtensions_failed\x18\x05 \x01(\r\x12\x1a\n\x12\x65xtensions_drifted\x18\x06 \x01(\r\x12\x17\n\x0freports_pending\x18\x07 \x01(\r\x12\x16\n\x0e\x64\x65sired_digest\x18\x08 \x01(\t\x12\x18\n\x10\x63\x61_bundle_digest\x18\t \x01(\t\"N\n\x0fInventoryObject\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"t\n\rInventoryFull\x12\r\n\x05\x63hunk\x18\x01 \x01(\r\x12\x0c\n\x04last\x18\x02 \x01(\x08\x12\x10\n\x08\x63hecksum\x18\x03 \x01(\t\x12\x34\n\x07objects\x18\x04 \x03(\x0b\x32#.arcbridge.relay.v1.InventoryObject\"\xd9\x01\n\x0eInventoryDelta\x12\x15\n\rbase_checksum\x18\x01 \x01(\t\x12\x10\n\x08\x63hecksum\x18\x02 \x01(\t\x12\x32\n\x05\x61\x64\x64\x65\x64\x18\x03 \x03(\x0b\x32#.arcbridge.relay.v1.InventoryObject\x12\x34\n\x07\x63hanged\x18\x04 \x03(\x0b\x32#.arcbridge.relay.v1.InventoryObject\x12\x34\n\x07removed\x18\x05 \x03(\x0b\x32#.arcbridge.relay.v1.InventoryObject\"\x94\x01\n\x07Welcome\x12\x15\n\rsession_epoch\x18\x01 \x01(\x04\x12\x19\n\x11heartbeat_seconds\x18\x02 \x01(\x01\x12/\n\x0bserver_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08relay_id\x18\x04 \x01(\t\x12\x14\n\x0creport_again\x18\x05 \x01(\x08\" \n\x0e\x44\x65siredChanged\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\"\x11\n\x0fInventoryResync\"\x1f\n\x05\x44rain\x12\x16\n\x0espread_seconds\x18\x01 \x01(\x01\"=\n\x03\x41\x63k\x12\x1a\n\x12heartbeat_sequence\x18\x01 \x01(\x04\x12\x1a\n\x12inventory_checksum\x18\x02 \x01(\t\")\n\x06Notice\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"*\n\x08\x43\x61\x42undle\x12\x0e\n\x06\x62undle\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\"&\n\x17RenewCertificateRequest\x12\x0b\n\x03\x63sr\x18\x01 \x01(\t\"\x87\x01\n\x18RenewCertificateResponse\x12\x19\n\x11\x63\x65rtificate_chain\x18\x01 \x01(\t\x12\x11\n\tca_bundle\x18\x02 \x01(\t\x12-\n\tnot_after\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06serial\x18\x04 \x01(\t2\xce\x01\n\nAgentRelay\x12Q\n\x07\x43onnect\x12 .arcbridge.relay.v1.AgentMessage\x1a .arcbridge.relay.v1.RelayMessage(\x01\x30\x01\x12m\n\x10RenewCertificate\x12+.arcbridge.relay.v1.RenewCertificateRequest\x1a,.arcbridge.relay.v1.RenewCertificateResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,33 +37,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RELAYMESSAGE']._serialized_start=349
   _globals['_RELAYMESSAGE']._serialized_end=749
   _globals['_HELLO']._serialized_start=752
-  _globals['_HELLO']._serialized_end=1007
-  _globals['_HEARTBEAT']._serialized_start=1010
-  _globals['_HEARTBEAT']._serialized_end=1263
-  _globals['_INVENTORYOBJECT']._serialized_start=1265
-  _globals['_INVENTORYOBJECT']._serialized_end=1343
-  _globals['_INVENTORYFULL']._serialized_start=1345
-  _globals['_INVENTORYFULL']._serialized_end=1461
-  _globals['_INVENTORYDELTA']._serialized_start=1464
-  _globals['_INVENTORYDELTA']._serialized_end=1681
-  _globals['_WELCOME']._serialized_start=1683
-  _globals['_WELCOME']._serialized_end=1809
-  _globals['_DESIREDCHANGED']._serialized_start=1811
-  _globals['_DESIREDCHANGED']._serialized_end=1843
-  _globals['_INVENTORYRESYNC']._serialized_start=1845
-  _globals['_INVENTORYRESYNC']._serialized_end=1862
-  _globals['_DRAIN']._serialized_start=1864
-  _globals['_DRAIN']._serialized_end=1895
-  _globals['_ACK']._serialized_start=1897
-  _globals['_ACK']._serialized_end=1958
-  _globals['_NOTICE']._serialized_start=1960
-  _globals['_NOTICE']._serialized_end=2001
-  _globals['_CABUNDLE']._serialized_start=2003
-  _globals['_CABUNDLE']._serialized_end=2045
-  _globals['_RENEWCERTIFICATEREQUEST']._serialized_start=2047
-  _globals['_RENEWCERTIFICATEREQUEST']._serialized_end=2085
-  _globals['_RENEWCERTIFICATERESPONSE']._serialized_start=2088
-  _globals['_RENEWCERTIFICATERESPONSE']._serialized_end=2223
-  _globals['_AGENTRELAY']._serialized_start=2226
-  _globals['_AGENTRELAY']._serialized_end=2432
+  _globals['_HELLO']._serialized_end=1038
+  _globals['_HEARTBEAT']._serialized_start=1041
+  _globals['_HEARTBEAT']._serialized_end=1294
+  _globals['_INVENTORYOBJECT']._serialized_start=1296
+  _globals['_INVENTORYOBJECT']._serialized_end=1374
+  _globals['_INVENTORYFULL']._serialized_start=1376
+  _globals['_INVENTORYFULL']._serialized_end=1492
+  _globals['_INVENTORYDELTA']._serialized_start=1495
+  _globals['_INVENTORYDELTA']._serialized_end=1712
+  _globals['_WELCOME']._serialized_start=1715
+  _globals['_WELCOME']._serialized_end=1863
+  _globals['_DESIREDCHANGED']._serialized_start=1865
+  _globals['_DESIREDCHANGED']._serialized_end=1897
+  _globals['_INVENTORYRESYNC']._serialized_start=1899
+  _globals['_INVENTORYRESYNC']._serialized_end=1916
+  _globals['_DRAIN']._serialized_start=1918
+  _globals['_DRAIN']._serialized_end=1949
+  _globals['_ACK']._serialized_start=1951
+  _globals['_ACK']._serialized_end=2012
+  _globals['_NOTICE']._serialized_start=2014
+  _globals['_NOTICE']._serialized_end=2055
+  _globals['_CABUNDLE']._serialized_start=2057
+  _globals['_CABUNDLE']._serialized_end=2099
+  _globals['_RENEWCERTIFICATEREQUEST']._serialized_start=2101
+  _globals['_RENEWCERTIFICATEREQUEST']._serialized_end=2139
+  _globals['_RENEWCERTIFICATERESPONSE']._serialized_start=2142
+  _globals['_RENEWCERTIFICATERESPONSE']._serialized_end=2277
+  _globals['_AGENTRELAY']._serialized_start=2280
+  _globals['_AGENTRELAY']._serialized_end=2486
 # @@protoc_insertion_point(module_scope)

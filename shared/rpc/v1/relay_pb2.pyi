@@ -44,7 +44,7 @@ class RelayMessage(_message.Message):
     def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., desired_changed: _Optional[_Union[DesiredChanged, _Mapping]] = ..., inventory_resync: _Optional[_Union[InventoryResync, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., notice: _Optional[_Union[Notice, _Mapping]] = ..., ca_bundle: _Optional[_Union[CaBundle, _Mapping]] = ..., traceparent: _Optional[str] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("last_session_epoch", "agent_version", "kubernetes_version", "distribution", "desired_digest", "inventory_checksum", "agent_time", "instance_id", "ca_bundle_digest")
+    __slots__ = ("last_session_epoch", "agent_version", "kubernetes_version", "distribution", "desired_digest", "inventory_checksum", "agent_time", "instance_id", "ca_bundle_digest", "acknowledged_sequence")
     LAST_SESSION_EPOCH_FIELD_NUMBER: _ClassVar[int]
     AGENT_VERSION_FIELD_NUMBER: _ClassVar[int]
     KUBERNETES_VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -54,6 +54,7 @@ class Hello(_message.Message):
     AGENT_TIME_FIELD_NUMBER: _ClassVar[int]
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     CA_BUNDLE_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    ACKNOWLEDGED_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     last_session_epoch: int
     agent_version: str
     kubernetes_version: str
@@ -63,7 +64,8 @@ class Hello(_message.Message):
     agent_time: _timestamp_pb2.Timestamp
     instance_id: str
     ca_bundle_digest: str
-    def __init__(self, last_session_epoch: _Optional[int] = ..., agent_version: _Optional[str] = ..., kubernetes_version: _Optional[str] = ..., distribution: _Optional[str] = ..., desired_digest: _Optional[str] = ..., inventory_checksum: _Optional[str] = ..., agent_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., instance_id: _Optional[str] = ..., ca_bundle_digest: _Optional[str] = ...) -> None: ...
+    acknowledged_sequence: int
+    def __init__(self, last_session_epoch: _Optional[int] = ..., agent_version: _Optional[str] = ..., kubernetes_version: _Optional[str] = ..., distribution: _Optional[str] = ..., desired_digest: _Optional[str] = ..., inventory_checksum: _Optional[str] = ..., agent_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., instance_id: _Optional[str] = ..., ca_bundle_digest: _Optional[str] = ..., acknowledged_sequence: _Optional[int] = ...) -> None: ...
 
 class Heartbeat(_message.Message):
     __slots__ = ("sequence", "agent_time", "extensions", "extensions_ready", "extensions_failed", "extensions_drifted", "reports_pending", "desired_digest", "ca_bundle_digest")
@@ -126,16 +128,18 @@ class InventoryDelta(_message.Message):
     def __init__(self, base_checksum: _Optional[str] = ..., checksum: _Optional[str] = ..., added: _Optional[_Iterable[_Union[InventoryObject, _Mapping]]] = ..., changed: _Optional[_Iterable[_Union[InventoryObject, _Mapping]]] = ..., removed: _Optional[_Iterable[_Union[InventoryObject, _Mapping]]] = ...) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ("session_epoch", "heartbeat_seconds", "server_time", "relay_id")
+    __slots__ = ("session_epoch", "heartbeat_seconds", "server_time", "relay_id", "report_again")
     SESSION_EPOCH_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_SECONDS_FIELD_NUMBER: _ClassVar[int]
     SERVER_TIME_FIELD_NUMBER: _ClassVar[int]
     RELAY_ID_FIELD_NUMBER: _ClassVar[int]
+    REPORT_AGAIN_FIELD_NUMBER: _ClassVar[int]
     session_epoch: int
     heartbeat_seconds: float
     server_time: _timestamp_pb2.Timestamp
     relay_id: str
-    def __init__(self, session_epoch: _Optional[int] = ..., heartbeat_seconds: _Optional[float] = ..., server_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., relay_id: _Optional[str] = ...) -> None: ...
+    report_again: bool
+    def __init__(self, session_epoch: _Optional[int] = ..., heartbeat_seconds: _Optional[float] = ..., server_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., relay_id: _Optional[str] = ..., report_again: _Optional[bool] = ...) -> None: ...
 
 class DesiredChanged(_message.Message):
     __slots__ = ("digest",)

@@ -83,7 +83,8 @@ limit %(limit)s;
 -- name: extensions
 -- A page of the extensions of one cluster.
 select a.cluster_id, c.name as cluster, a.extension, a.revision, a.absent, a.spec_digest,
-       a.generation, a.rollout_id, a.observed_revision, a.phase, a.good_revision, a.conditions,
+       a.generation, a.rollout_id, a.observed_revision, a.phase, a.reason, a.message, a.good_revision,
+       a.conditions,
        a.reported_at
 from assignments a
 join clusters c on c.tenant_id = a.tenant_id and c.cluster_id = a.cluster_id

@@ -14,7 +14,8 @@ limit %(limit)s
 -- name: lock_rollout
 -- Take the rollout's row, waiting for whoever has it.
 select r.rollout_id, r.extension, r.kind, r.state, r.revision, r.strategy, r.created_at, r.created_by,
-       r.waiting_for, r.pacing, r.planned_at, r.plan_after, r.traceparent, r.rollback_of, r.freeze_override_until,
+       r.waiting_for, r.pacing, r.planned_at, r.plan_after, r.traceparent, r.rollback_of,
+       r.freeze_override_until,
        coalesce(v.state = 'Quarantined', false) as quarantined,
        case when r.strategy #> '{pace,perSource}' is not null then v.spec -> 'source' end as source,
        coalesce(v.depends_on, '{}') as depends_on,
@@ -29,7 +30,8 @@ for no key update of r
 -- name: try_lock_rollout
 -- Take the rollout's row, or nothing while another pacer has it.
 select r.rollout_id, r.extension, r.kind, r.state, r.revision, r.strategy, r.created_at, r.created_by,
-       r.waiting_for, r.pacing, r.planned_at, r.plan_after, r.traceparent, r.rollback_of, r.freeze_override_until,
+       r.waiting_for, r.pacing, r.planned_at, r.plan_after, r.traceparent, r.rollback_of,
+       r.freeze_override_until,
        coalesce(v.state = 'Quarantined', false) as quarantined,
        case when r.strategy #> '{pace,perSource}' is not null then v.spec -> 'source' end as source,
        coalesce(v.depends_on, '{}') as depends_on,
@@ -52,6 +54,13 @@ from rollouts r
 left join revisions v on v.tenant_id = r.tenant_id and v.extension = r.extension
                      and v.number = r.revision
 where r.tenant_id = %(tenant)s and r.rollout_id = %(rollout)s
+
+-- name: forgive_absence
+-- Nobody looked at the rollout when it was due: that time is not the targets' fault, whose agents
+-- could not report either.
+update rollout_targets t
+set released_at = t.released_at + %(absence)s::interval
+where t.tenant_id = %(tenant)s and t.rollout_id = %(rollout)s and t.state in ('Released','Applying')
 
 -- name: running_rollback
 -- The rollback of the extension that a forward rollout waits for.
@@ -285,7 +294,7 @@ with released as (
     update rollout_targets t
     set state = 'Released',
         generation = 1 + coalesce((
-            select a.generation from assignments a
+            select greatest(a.generation, a.observed_generation) from assignments a
             where a.tenant_id = t.tenant_id and a.cluster_id = t.cluster_id
               and a.extension = %(extension)s), 0),
         previous_revision = coalesce((
@@ -365,7 +374,7 @@ with reverted as (
     set revision = coalesce(g.revision, a.revision),
         spec_digest = coalesce(g.spec_digest, a.spec_digest),
         absent = g.revision is null,
-        generation = a.generation + 1,
+        generation = greatest(a.generation, a.observed_generation) + 1,
         released_at = %(now)s,
         traceparent = %(traceparent)s
     from goals g

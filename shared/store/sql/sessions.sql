@@ -7,13 +7,21 @@ select i.tenant_id, i.cluster_id, i.serial, c.state as certificate_state, c.not_
        coalesce(v.checksum, '') as inventory_checksum,
        exists (select 1 from assignments a
                where a.tenant_id = i.tenant_id and a.cluster_id = i.cluster_id
-                 and a.generation > coalesce(a.observed_generation, 0)) as behind
+                 and a.generation > coalesce(a.observed_generation, 0)) as behind,
+       coalesce(r.epoch, 0) as reported_epoch, coalesce(r.sequence, 0) as reported_sequence
 from unnest(%(tenants)s::text[], %(clusters)s::uuid[], %(serials)s::text[])
      as i (tenant_id, cluster_id, serial)
 join certificates c using (tenant_id, cluster_id, serial)
 join clusters k using (tenant_id, cluster_id)
 join tenants t using (tenant_id)
 left join inventories v using (tenant_id, cluster_id)
+left join lateral (
+    select a.epoch, a.sequence
+    from assignments a
+    where a.tenant_id = i.tenant_id and a.cluster_id = i.cluster_id
+    order by a.epoch desc, a.sequence desc
+    limit 1
+) r on true
 
 -- name: adopt_new_certificates
 -- A new certificate that was seen becomes the current one; the one before it is good no more.
@@ -33,15 +41,19 @@ where c.tenant_id = s.tenant_id and c.cluster_id = s.cluster_id and c.serial <> 
 -- name: grant_epochs
 -- Give each cluster its next epoch. Rows are locked in the order of their keys, as in every
 -- statement that takes several sessions, so that none waits in a circle. A takeover is a grant to
--- another instance while the one before was alive and had not let go.
+-- another instance while the one before was alive and had not let go. An epoch is higher than the
+-- one that the agent holds, too: a restored database has forgotten some. A claim leaps a million at
+-- most, so that epochs cannot be used up.
 insert into sessions as s
     (tenant_id, cluster_id, epoch, instance_id, relay_id, connected_at, last_heartbeat, ca_bundle)
-select i.tenant_id, i.cluster_id, 1, i.instance_id, %(relay_id)s, %(now)s, %(now)s, i.ca_bundle
-from unnest(%(tenants)s::text[], %(clusters)s::uuid[], %(instances)s::text[], %(ca_bundles)s::text[])
-     as i (tenant_id, cluster_id, instance_id, ca_bundle)
+select i.tenant_id, i.cluster_id, i.held + 1, i.instance_id, %(relay_id)s, %(now)s, %(now)s,
+       i.ca_bundle
+from unnest(%(tenants)s::text[], %(clusters)s::uuid[], %(instances)s::text[], %(held)s::bigint[],
+            %(ca_bundles)s::text[])
+     as i (tenant_id, cluster_id, instance_id, held, ca_bundle)
 order by i.tenant_id, i.cluster_id
 on conflict (tenant_id, cluster_id) do update set
-    epoch = s.epoch + 1,
+    epoch = greatest(s.epoch + 1, least(excluded.epoch, s.epoch + 1000000)),
     instance_id = excluded.instance_id,
     relay_id = excluded.relay_id,
     connected_at = excluded.connected_at,
@@ -115,13 +127,13 @@ update sessions s set ca_bundle = m.digest
 from mine m
 where s.tenant_id = m.tenant_id and s.cluster_id = m.cluster_id
 
--- name: find_superseded
--- Which of these sessions have a newer epoch by now.
-select s.tenant_id, s.cluster_id, s.epoch
+-- name: find_changed_epochs
+-- Which of these sessions have another epoch by now; 0 where there is none any more.
+select i.tenant_id, i.cluster_id, coalesce(s.epoch, 0) as epoch
 from unnest(%(tenants)s::text[], %(clusters)s::uuid[], %(epochs)s::bigint[])
      as i (tenant_id, cluster_id, epoch)
-join sessions s using (tenant_id, cluster_id)
-where s.epoch > i.epoch
+left join sessions s using (tenant_id, cluster_id)
+where s.epoch is distinct from i.epoch
 
 -- name: find_revoked
 -- Certificates revoked since a moment, however many streams there are.

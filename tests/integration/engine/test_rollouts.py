@@ -10,7 +10,16 @@ from shared.contract.errors import ErrorCode
 from shared.contract.rollout import ActionRequest, RollbackRequest
 from shared.contract.states import ExtensionPhase, RevisionState, RolloutState
 from shared.domain.errors import ArcBridgeError
-from shared.services import plan, publish, quarantine, removal, rollback, rollout_targets, rollouts
+from shared.services import (
+    pacer,
+    plan,
+    publish,
+    quarantine,
+    removal,
+    rollback,
+    rollout_targets,
+    rollouts,
+)
 from tests.integration.engine.fleet import OPERATOR, Fleet, manifest
 
 CANARY = {
@@ -208,14 +217,46 @@ async def test_deadline_passes_and_the_target_times_out(fleet: Fleet) -> None:
     made = await publish.publish(
         fleet.plane, OPERATOR, manifest(rollout={"maxFailures": 0, "onFailure": "pause"})
     )
-    await fleet.run(rounds=3)
-    fleet.plane.clock.advance(minutes=11)
-    await fleet.run(rounds=3)
+    await fleet.run(rounds=13, step=timedelta(minutes=1))
     assert fleet.targets(made.rollout_id) == {"a": "TimedOut"}
     rollout = await rollouts.get(fleet.plane, OPERATOR, made.rollout_id)
     assert rollout.state is RolloutState.PAUSED
     assert rollout.waiting_for is not None
     assert "budget" in rollout.waiting_for.message
+
+
+async def test_report_of_a_session_that_is_not_known_is_refused(fleet: Fleet) -> None:
+    fleet.connect("a")
+    await publish.publish(fleet.plane, OPERATOR, manifest())
+    await pacer.tick(fleet.plane)
+    (row,) = fleet.sql("select * from assignments")
+    with pytest.raises(ArcBridgeError) as caught:
+        await fleet.report(row, ExtensionPhase.READY, epoch=2)
+    assert caught.value.code is ErrorCode.STALE_EPOCH
+
+
+async def test_release_is_of_a_generation_that_no_agent_has_seen(fleet: Fleet) -> None:
+    fleet.connect("a")
+    await publish.publish(fleet.plane, OPERATOR, manifest())
+    await fleet.run()
+    fleet.sql("update assignments set observed_generation = 7")
+    await publish.publish(fleet.plane, OPERATOR, manifest(version="2.0.0"))
+    await fleet.run()
+    assert fleet.sql("select generation from assignments") == [{"generation": 8}]
+
+
+async def test_time_in_which_nobody_looked_is_no_targets_fault(fleet: Fleet) -> None:
+    fleet.connect("a")
+    fleet.outcome = lambda cluster, held: ExtensionPhase.APPLYING
+    made = await publish.publish(
+        fleet.plane, OPERATOR, manifest(rollout={"maxFailures": 0, "onFailure": "pause"})
+    )
+    await fleet.run(rounds=3)
+    fleet.plane.clock.advance(hours=8)
+    await fleet.run(rounds=3)
+    assert fleet.targets(made.rollout_id) == {"a": "Applying"}, "its ten minutes begin now"
+    await fleet.run(rounds=12, step=timedelta(minutes=1))
+    assert fleet.targets(made.rollout_id) == {"a": "TimedOut"}
 
 
 async def test_offline_clusters_are_skipped_and_caught_up_when_they_return(fleet: Fleet) -> None:

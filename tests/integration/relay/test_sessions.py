@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -20,6 +22,7 @@ from tests.integration.relay.fleet import (
     enrol,
     session_row,
 )
+from tests.integration.store.test_tenancy import sample
 
 ALIVE = timedelta(minutes=2)
 
@@ -44,6 +47,37 @@ async def test_each_connect_gets_a_higher_epoch(stores: Stores, owner_postgres_u
     (cluster,) = enrol(owner_postgres_url, 1)
     epochs = [(await granted(stores, applicant(cluster)))[0].epoch for _ in range(3)]
     assert epochs == [1, 2, 3]
+
+
+async def test_an_epoch_is_higher_than_the_one_that_the_agent_holds_but_leaps_only_so_far(
+    stores: Stores, owner_postgres_url: str
+) -> None:
+    """A restored database has forgotten epochs; an agent that lies uses none up."""
+    (cluster,) = enrol(owner_postgres_url, 1)
+    await granted(stores, applicant(cluster))
+    (grant,) = await granted(stores, replace(applicant(cluster), held_epoch=40))
+    assert grant.epoch == 41
+    (grant,) = await granted(stores, replace(applicant(cluster), held_epoch=7))
+    assert grant.epoch == 42
+    (grant,) = await granted(stores, replace(applicant(cluster), held_epoch=2**64 - 1))
+    assert grant.epoch == 1_000_042
+
+
+async def test_acknowledged_reports_that_are_not_stored_are_asked_for_again(
+    stores: Stores, owner_postgres_url: str
+) -> None:
+    (cluster,) = enrol(owner_postgres_url, 1)
+    with psycopg.connect(owner_postgres_url) as connection:
+        connection.execute("set session_replication_role = replica")
+        sample(connection, "assignments", cluster.key.tenant)
+        connection.execute(
+            "update assignments set cluster_id = %s, epoch = 3, sequence = 8",
+            [cluster.key.cluster_id],
+        )
+    for held, acknowledged, lost in ((3, 8, False), (3, 9, True), (5, 9, True), (2, 9, False)):
+        says = replace(applicant(cluster), held_epoch=held, acknowledged_sequence=acknowledged)
+        (grant,) = await granted(stores, says)
+        assert grant.has_lost_reports is lost, (held, acknowledged)
 
 
 async def test_a_batch_answers_each_applicant_in_order(
@@ -202,7 +236,10 @@ async def test_newer_epochs_and_revocations_are_found(
     one, other = enrol(owner_postgres_url, 2)
     await granted(stores, applicant(one), applicant(other))
     await granted(stores, applicant(other))
-    assert await sessions.superseded(stores.db, {one.key: 1, other.key: 1}) == {other.key: 2}
+    assert await sessions.changed_epochs(stores.db, {one.key: 1, other.key: 1}) == {other.key: 2}
+    gone = ClusterKey(one.key.tenant, UUID(int=7))
+    restored = {one.key: 5, gone: 3}
+    assert await sessions.changed_epochs(stores.db, restored) == {one.key: 1, gone: 0}
     began = datetime.now(UTC) - timedelta(seconds=1)
     with psycopg.connect(owner_postgres_url) as connection:
         connection.execute(

@@ -60,6 +60,24 @@ async def test_document_and_epoch_survive_a_restart(tmp_path: Path, clock: FakeC
     assert (again.document, again.epoch) == (DOCUMENT, 9)
 
 
+async def test_what_was_acknowledged_survives_a_restart_and_not_another_leader(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    async with Journal.open(tmp_path, clock) as journal:
+        await journal.begin_term(1)
+        for _ in range(3):
+            await journal.record(draft())
+        await journal.acknowledge(2)
+        await journal.acknowledge(1)
+        assert journal.acknowledged == 2
+    async with Journal.open(tmp_path, clock) as journal:
+        await journal.begin_term(2)
+        assert journal.acknowledged == 2
+        await journal.begin_term(9)
+        assert journal.acknowledged == 0
+    assert (await reopen(tmp_path, clock)).acknowledged == 0
+
+
 async def test_acknowledging_keeps_what_came_later(tmp_path: Path, clock: FakeClock) -> None:
     async with Journal.open(tmp_path, clock) as journal:
         for _ in range(4):

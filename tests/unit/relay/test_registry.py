@@ -72,6 +72,16 @@ def test_a_newer_epoch_heard_of_during_the_admission_is_not_forgotten() -> None:
     assert late.ending is Ending.SUPERSEDED
 
 
+def test_a_stream_whose_epoch_nobody_knows_any_more_opens_anew() -> None:
+    registry = Registry()
+    mine = stream(5)
+    registry.add(mine)
+    registry.forgotten(KEY, 4)  # of the one before
+    assert mine.ending is None
+    registry.forgotten(KEY, 5)
+    assert mine.ending is Ending.FORGOTTEN
+
+
 def test_an_epoch_that_is_not_newer_ends_nothing() -> None:
     registry = Registry()
     mine = stream(5)
