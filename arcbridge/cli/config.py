@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,21 @@ SERVER = "ARCBRIDGE_SERVER"
 TOKEN = "ARCBRIDGE_TOKEN"  # noqa: S105 - the name of a variable
 CA_FILE = "ARCBRIDGE_CA_FILE"
 DEFAULT_CLIENT = "arcbridge-cli"
+
+
+class AzureWith(StrEnum):
+    """Where azure-identity takes a token from."""
+
+    ANY = "any"
+    """The first that works, in the order that azure-identity documents."""
+    CLI = "cli"
+    """Whoever is logged in with `az login`."""
+    ENVIRONMENT = "environment"
+    """AZURE_CLIENT_ID, AZURE_TENANT_ID and a secret or certificate."""
+    MANAGED_IDENTITY = "managed-identity"
+    """The machine's; AZURE_CLIENT_ID names one of several."""
+    WORKLOAD_IDENTITY = "workload-identity"
+    """A federated token: pods of AKS, pipelines."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +51,8 @@ class Context:
     scope: str = "openid offline_access"
     azure: bool = False
     """Take tokens from azure-identity: the Azure CLI's login, a workload or managed identity."""
+    azure_with: AzureWith = AzureWith.ANY
+    """Which of them."""
     ca_file: str | None = None
     """PEM of the authorities to trust for the server, instead of the system's."""
 
@@ -82,7 +100,9 @@ def load(path: Path) -> Config:
 
 def _parsed(path: Path, content: Any) -> Config:
     contexts = {
-        name: Context(name=name, **{_snake(key): value for key, value in fields.items()})
+        name: Context(
+            name=name, **{_snake(key): _read(key, value) for key, value in fields.items()}
+        )
         for name, fields in content.get("contexts", {}).items()
     }
     return Config(path, content.get("currentContext"), contexts)
@@ -126,10 +146,14 @@ def choose(
     )
 
 
+def _read(key: str, value: Any) -> Any:
+    return AzureWith(value) if key == "azureWith" else value
+
+
 def _written(context: Context) -> dict[str, Any]:
     defaults = asdict(Context(name=context.name, server=context.server))
     return {
-        _camel(key): value
+        _camel(key): str(value) if isinstance(value, AzureWith) else value
         for key, value in asdict(context).items()
         if key == "server" or (key != "name" and value != defaults[key])
     }

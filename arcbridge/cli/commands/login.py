@@ -45,13 +45,20 @@ def login(
         bool,
         typer.Option("--azure", help="Use the Azure CLI's login, or this machine's identity."),
     ] = False,
+    azure_with: Annotated[
+        config.AzureWith | None,
+        typer.Option("--azure-with", help="The same, and from where alone.", show_default="any"),
+    ] = None,
 ) -> None:
     """Log in, and remember server and provider as a context.
 
     In the browser of this machine (authorization code with PKCE), with --device, with --azure, or
-    without a person: with ARCBRIDGE_CLIENT_ID and ARCBRIDGE_CLIENT_SECRET in the environment.
+    without a person: with ARCBRIDGE_CLIENT_ID and ARCBRIDGE_CLIENT_SECRET in the environment. With
+    --azure and --azure-with nothing is kept but the choice: azure-identity gives each token.
     """
+    azure = azure or azure_with is not None
     context = _context(session, issuer, client_id, scope, azure=azure)
+    context = replace(context, azure_with=azure_with or context.azure_with)
     tokens = _tokens(session, context, device=device)
     if not context.azure:
         from arcbridge.cli.login.credential import as_program

@@ -11,10 +11,22 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from arcbridge.cli.config import TOKEN, Context
+from arcbridge.cli.config import TOKEN, AzureWith, Context
 from arcbridge.cli.exits import CommandError, Exit
 from arcbridge.cli.login.cache import TokenCache, Tokens
+
+if TYPE_CHECKING:
+    from azure import identity
+
+    _AzureCredential = (
+        identity.DefaultAzureCredential
+        | identity.AzureCliCredential
+        | identity.EnvironmentCredential
+        | identity.ManagedIdentityCredential
+        | identity.WorkloadIdentityCredential
+    )
 
 CLIENT_ID = "ARCBRIDGE_CLIENT_ID"
 CLIENT_SECRET = "ARCBRIDGE_CLIENT_SECRET"  # noqa: S105 - the name of a variable
@@ -81,14 +93,40 @@ def as_program(context: Context, environ: Mapping[str, str]) -> Context:
 def azure_tokens(context: Context) -> Tokens:
     """A token from azure-identity, which keeps a cache of its own."""
     from azure.core.exceptions import ClientAuthenticationError
-    from azure.identity import DefaultAzureCredential
 
     try:
-        with DefaultAzureCredential() as credential:
+        with _azure_credential(context.azure_with) as credential:
             found = credential.get_token(context.scope)
-    except ClientAuthenticationError as error:
-        reason = error.message.splitlines()[0]
+    except (ClientAuthenticationError, ValueError) as error:
+        reason = str(getattr(error, "message", error)).splitlines()[0]
         raise CommandError(
-            Exit.DENIED, f"Azure gives no token: {reason}", remedy="run: az login"
+            Exit.DENIED, f"Azure gives no token: {reason}", remedy=REMEDIES[context.azure_with]
         ) from error
     return Tokens(found.token, float(found.expires_on))
+
+
+def _azure_credential(azure_with: AzureWith) -> _AzureCredential:
+    """Made when it is asked for: azure-identity takes a third of a second to import."""
+    from azure import identity
+
+    client_id = os.environ.get("AZURE_CLIENT_ID") or None
+    match azure_with:
+        case AzureWith.ANY:
+            return identity.DefaultAzureCredential()
+        case AzureWith.CLI:
+            return identity.AzureCliCredential()
+        case AzureWith.ENVIRONMENT:
+            return identity.EnvironmentCredential()
+        case AzureWith.MANAGED_IDENTITY:
+            return identity.ManagedIdentityCredential(client_id=client_id)
+        case AzureWith.WORKLOAD_IDENTITY:
+            return identity.WorkloadIdentityCredential()
+
+
+REMEDIES = {
+    AzureWith.ANY: "run: az login",
+    AzureWith.CLI: "run: az login",
+    AzureWith.ENVIRONMENT: "set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET",
+    AzureWith.MANAGED_IDENTITY: "give this machine an identity, or name it in AZURE_CLIENT_ID",
+    AzureWith.WORKLOAD_IDENTITY: "set AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_FEDERATED_TOKEN_FILE",
+}
