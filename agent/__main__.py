@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Sequence
 
 from agent.errors import AgentError
+from agent.network import prepare
 from agent.process import serve
 from agent.settings import AgentProcessSettings, SettingsError
 from agent.statedir import owned
@@ -41,6 +43,7 @@ def main(arguments: Sequence[str] = ()) -> int:
     flush = configure_tracing(SERVICE, instance=settings.instance)
     try:
         with owned(settings.state_dir):
+            prepare(settings, os.environ)
             asyncio.run(work(settings))
     except AgentError as error:
         log.error("agent cannot go on", error=str(error))  # noqa: TRY400 - the text says it all

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
+
+from shared.contract.limits import CLOCK_SKEW_ALLOWED
 
 
 class Clock(Protocol):
@@ -38,3 +41,34 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Return after `seconds`."""
         await asyncio.sleep(seconds)
+
+
+@dataclass
+class ControlPlaneClock:
+    """The wall clock as the control plane reads it: what is judged there is dated by this one.
+
+    Assertions and certificates are good or not by the control plane's time. A machine whose clock
+    is wrong is told so, and works on.
+    """
+
+    machine: Clock
+    _ahead: timedelta = timedelta(0)
+    """How far the machine's clock is ahead; less than half of what is allowed is no matter."""
+
+    def learn(self, moment: datetime) -> timedelta:
+        """Hear the control plane's time; returns how far the machine's clock is ahead of it."""
+        skew = self.machine.now() - moment
+        self._ahead = timedelta(0) if abs(skew) <= CLOCK_SKEW_ALLOWED / 2 else skew
+        return skew
+
+    def now(self) -> datetime:
+        """The control plane's time, or the machine's before an answer told of a difference."""
+        return self.machine.now() - self._ahead
+
+    def monotonic(self) -> float:
+        """As the machine's."""
+        return self.machine.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after `seconds`."""
+        await self.machine.sleep(seconds)

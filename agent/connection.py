@@ -43,6 +43,8 @@ class Surroundings:
     """What a connection is wired to."""
 
     clock: Clock
+    judged: Clock
+    """The control plane's time, as far as it is known."""
     journal: Journal
     story: Story
     identities: IdentityKeeper
@@ -71,7 +73,7 @@ class Connection:
             ca_file=around.ca_file,
             on_date=around.story.server_time,
         )
-        client = ControlPlaneClient(self._transport, lambda: self._identity, around.clock)
+        client = ControlPlaneClient(self._transport, lambda: self._identity, around.judged)
         self.fetcher = Fetcher(
             client,
             around.journal,
@@ -101,7 +103,7 @@ class Connection:
             on_end=self._stream_ended,
         )
         self._renewer = Renewer(
-            around.clock,
+            around.judged,
             random.random,
             identity=lambda: self._identity,
             address=self._address,

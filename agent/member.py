@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from agent.clock import Clock
+from agent.clock import Clock, ControlPlaneClock
 from agent.cluster.announce import Announcer
 from agent.cluster.conditions import ConditionBoard
 from agent.cluster.resource import API_VERSION, KIND, ClusterResource, ClusterSpec, InvalidCluster
@@ -75,7 +75,9 @@ class Member:
         self._board = ConditionBoard(self.clock.now, self._condition_changed)
         # Those that are about this process's own stream are stated anew.
         self._board.restore(self.resource.conditions, but=(Kind.CONNECTED, Kind.READY))
-        self._story = Story(self._board, announcer, self.metrics, self.clock)
+        # By the machine's clock what happens here is dated, by this one what is judged there.
+        self._judged = ControlPlaneClock(self.clock)
+        self._story = Story(self._board, announcer, self.metrics, self._judged)
         self._writer = StatusWriter(
             self.kube, self.resource.name, self.clock, self._facts, self._heartbeat_seconds
         )
@@ -90,7 +92,7 @@ class Member:
                 self.settings.ca_file,
                 on_date=self._story.server_time,
             ),
-            self.clock,
+            self._judged,
             random.random,
             spec=lambda: self.resource.spec,
             facts=lambda: cluster_facts(self.kube),
@@ -132,6 +134,7 @@ class Member:
         self._connection = Connection(
             Surroundings(
                 clock=self.clock,
+                judged=self._judged,
                 journal=self.journal,
                 story=self._story,
                 identities=self._identities,

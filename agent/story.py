@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from agent.clock import Clock
+from agent.clock import ControlPlaneClock
 from agent.cluster.announce import Announcer, EventType
 from agent.cluster.conditions import ConditionBoard
 from agent.cluster.resource import ClusterSpec
@@ -45,7 +45,7 @@ class Story:
     board: ConditionBoard
     announcer: Announcer
     metrics: AgentMetrics
-    clock: Clock
+    clock: ControlPlaneClock
     _told: dict[str, tuple[object, ...]] = field(default_factory=dict)
     _suspended: ReasonCode | None = None
     _refused: str | None = None
@@ -145,7 +145,7 @@ class Story:
 
     def server_time(self, moment: datetime) -> None:
         """The control plane's clock, as an answer brought it."""
-        skew = self.clock.now() - moment
+        skew = self.clock.learn(moment)
         self.metrics.clock_skew.set(skew.total_seconds())
         if abs(skew) <= CLOCK_SKEW_ALLOWED:
             self.board.set(ConditionType.CLOCK_SYNCED, True, ReasonCode.CLOCK_SYNCED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from pydantic import ValidationError
 
 from agent.api.errors import ControlPlaneRefused, ControlPlaneUnreachable
 from agent.errors import AgentError
+from agent.proxies import proxy_for
 from shared.contract.errors import ErrorCode, Problem
 
 DEADLINE_SECONDS = 30.0
@@ -67,7 +69,8 @@ class Transport:
         self._client = httpx.AsyncClient(
             base_url=f"{base_url.rstrip('/')}/api/v1",
             verify=_tls(ca_file) if parts.scheme == "https" else False,
-            mounts=dict.fromkeys(_unproxied(), None),
+            proxy=proxy_for(base_url, os.environ),
+            trust_env=False,  # read above, by the rules that hold for all of the agent
             timeout=httpx.Timeout(None),  # the deadline here is asyncio's
             limits=httpx.Limits(max_connections=4, max_keepalive_connections=2),
             follow_redirects=False,
@@ -146,7 +149,3 @@ def _tls(ca_file: Path | None) -> ssl.SSLContext:
     if ca_file is not None:
         context.load_verify_locations(cafile=str(ca_file))
     return context
-
-
-def _unproxied() -> list[str]:
-    return [f"all://{f'[{host}]' if ':' in host else host}" for host in _LOOPBACK]

@@ -3,6 +3,7 @@ and back-off never come between the agent and its pacing."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,12 +11,12 @@ from typing import Any
 import grpc
 
 from agent.credentials.identity import Identity
+from agent.proxies import proxy_for
 from shared.contract.limits import GRPC_MESSAGE_BYTES
 from shared.rpc.v1 import relay_pb2_grpc
 
 KEEPALIVE_SECONDS = 30
 KEEPALIVE_TIMEOUT_SECONDS = 10
-_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
 @asynccontextmanager
@@ -31,8 +32,8 @@ async def relay_stub(identity: Identity, address: str) -> AsyncIterator[Any]:
         yield new_stub(channel)
 
 
-def _options(address: str) -> list[tuple[str, int]]:
-    options = [
+def _options(address: str) -> list[tuple[str, int | str]]:
+    options: list[tuple[str, int | str]] = [
         ("grpc.keepalive_time_ms", KEEPALIVE_SECONDS * 1000),
         ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_SECONDS * 1000),
         ("grpc.keepalive_permit_without_calls", 1),
@@ -43,6 +44,7 @@ def _options(address: str) -> list[tuple[str, int]]:
         # A channel of its own socket per attempt: a half-dead one is never picked up again.
         ("grpc.use_local_subchannel_pool", 1),
     ]
-    if address.rpartition(":")[0] in _LOOPBACK:
-        options.append(("grpc.enable_http_proxy", 0))
+    # gRPC's own reading of the environment knows no upper-case names: it is told what to do.
+    proxy = proxy_for(f"https://{address}", os.environ)
+    options.append(("grpc.http_proxy", proxy) if proxy else ("grpc.enable_http_proxy", 0))
     return options

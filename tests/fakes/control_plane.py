@@ -70,10 +70,13 @@ class Stream:
 
 
 class FakeControlPlane:
-    """One control plane with its relay, on loopback."""
+    """One control plane with its relay, on loopback, under a name of its own where one is given."""
 
-    def __init__(self, ca_dir: Path) -> None:
+    def __init__(self, ca_dir: Path, host: str | None = None) -> None:
+        """With `host`, the API is https under that name, by the CA that it issues with."""
         devca.make(ca_dir)
+        self.host = host
+        self._ca_dir = ca_dir
         self.issuer = FileIssuer(ca_dir)
         self.leaf_lifetime = timedelta(hours=1)
         self.needs_approval = False
@@ -287,6 +290,29 @@ class FakeControlPlane:
             serial=issued.serial,
         )
 
+    async def _server_certificate(self) -> tuple[bytes, bytes]:
+        """Key and chain, PEM."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        names = ("127.0.0.1", "localhost", *([self.host] if self.host else []))
+        issued = await self.issuer.issue_server(
+            key.public_key(), host_names=names, now=datetime.now(UTC)
+        )
+        key_pem = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        return key_pem, issued.pem_chain.encode()
+
+    async def _api_tls(self) -> dict[str, Any]:
+        if self.host is None:
+            return {}
+        key, chain = await self._server_certificate()
+        files = {"ssl_keyfile": self._ca_dir / "api.key", "ssl_certfile": self._ca_dir / "api.pem"}
+        for file, content in zip(files.values(), (key, chain), strict=True):
+            file.write_bytes(content)
+        return files
+
     # Life
 
     @asynccontextmanager
@@ -300,8 +326,10 @@ class FakeControlPlane:
             ]
         )
         listener = bound_socket(port, "PORT")
-        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
+        port = listener.getsockname()[1]
+        self.url = f"https://{self.host}:{port}" if self.host else f"http://127.0.0.1:{port}"
+        config = uvicorn.Config(app, log_config=None, lifespan="off", **await self._api_tls())
+        server = uvicorn.Server(config)
         server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
         task = asyncio.create_task(server._serve([listener]))
         try:
@@ -317,24 +345,16 @@ class FakeControlPlane:
     @asynccontextmanager
     async def relay(self, port: int = 0) -> AsyncIterator[None]:
         """Serve the stream for the length of the block."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        issued = await self.issuer.issue_server(
-            key.public_key(), host_names=("127.0.0.1", "localhost"), now=datetime.now(UTC)
-        )
-        key_pem = key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
+        key_pem, chain = await self._server_certificate()
         server = grpc.aio.server(options=[("grpc.http2.min_ping_interval_without_data_ms", 5000)])
         relay_pb2_grpc.add_AgentRelayServicer_to_server(self, server)
         credentials = grpc.ssl_server_credentials(
-            [(key_pem, issued.pem_chain.encode())],
+            [(key_pem, chain)],
             root_certificates=self.issuer.authority.bundle.encode(),
             require_client_auth=True,
         )
         bound = server.add_secure_port(f"127.0.0.1:{port}", credentials)
-        self.relay_address = f"127.0.0.1:{bound}"
+        self.relay_address = f"{self.host or '127.0.0.1'}:{bound}"
         await server.start()
         try:
             yield

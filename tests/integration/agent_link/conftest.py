@@ -51,12 +51,13 @@ class AgentProcess:
     log: Path
     ready_file: Path
     process: asyncio.subprocess.Process | None = None
+    module: tuple[str, ...] = ("agent",)
 
     async def start(self) -> None:
         self.ready_file.unlink(missing_ok=True)
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "agent", env=self.environment, stderr=log, cwd=ROOT
+                sys.executable, "-m", *self.module, env=self.environment, stderr=log, cwd=ROOT
             )
         await eventually(self.ready_file.exists, f"the agent starts (see {self.log})")
 

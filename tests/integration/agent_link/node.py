@@ -18,6 +18,8 @@ from tests.integration.agent_link.conftest import ROOT, AgentProcess, Site
 
 NAMESPACE = "arcbridge-system"
 MUTE = "mute"
+LEASE_SECONDS = "15"
+"""The default: helm keeps the simulated API server, in this process, busy for a while."""
 _OWN = ("STATE_DIR", "HTTP_PORT", "LEASE_SECONDS", "LOG_LEVEL")
 """What a process of a test has a value of its own for."""
 
@@ -78,7 +80,12 @@ class Node:
             return
         if name in self.agents or name in self.jobs or container["image"].endswith(f":{MUTE}"):
             return
-        agent = self._site.agent(name, POD_NAME=name, **_environment(container))
+        agent = self._site.agent(
+            name,
+            POD_NAME=name,
+            ARCBRIDGE_AGENT_LEASE_SECONDS=LEASE_SECONDS,
+            **_environment(container),
+        )
         if not is_job:
             self.agents[name] = agent
             await agent.start()

@@ -97,6 +97,13 @@ def test_the_network_policy_is_that_of_the_manifest(tmp_path: Path) -> None:
     assert rendered(tmp_path)[key] == by_key(objects(install()))[key]
 
 
+def test_a_proxy_s_port_is_let_through(tmp_path: Path) -> None:
+    key = ("NetworkPolicy", "arcbridge-system", "arcbridge-agent")
+    policy = rendered(tmp_path, proxy={"https": "http://u:p@proxy.corp:3128", "noProxy": ""})[key]
+    ports = [each["port"] for each in policy["spec"]["egress"][1]["ports"]]
+    assert 3128 in ports
+
+
 def test_the_pod_is_that_of_the_manifest_with_its_settings_added(tmp_path: Path) -> None:
     key = ("Deployment", "arcbridge-system", "arcbridge-agent")
     ours = by_key(objects(install()))[key]["spec"]["template"]["spec"]
