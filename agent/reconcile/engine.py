@@ -107,6 +107,7 @@ class Engine:
                     drivers.charts,
                     secrets,
                     credentials,
+                    prune_cap=settings.prune_cap,
                     own_pending_seconds=settings.own_pending_seconds,
                     foreign_pending_seconds=settings.foreign_pending_seconds,
                 ),

@@ -31,6 +31,7 @@ from agent.reconcile.objects import (
     ref_of,
 )
 from agent.reconcile.placement import ensure_namespace, placed_objects
+from agent.reconcile.prune import refuse_above_cap, superfluous
 from agent.reconcile.record import ExtensionRecord, InventoryItem
 from agent.reconcile.referenced_secrets import ReferencedSecrets, refuse_twice
 from agent.reconcile.releases import (
@@ -72,6 +73,7 @@ class HelmDeployer:
         secrets: ReferencedSecrets,
         credentials: ArtifactCredentials,
         *,
+        prune_cap: int,
         own_pending_seconds: float,
         foreign_pending_seconds: float,
     ) -> None:
@@ -80,6 +82,7 @@ class HelmDeployer:
         self._charts = charts
         self._secrets = secrets
         self._credentials = credentials
+        self._prune_cap = prune_cap
         self._own_pending = own_pending_seconds
         self._foreign_pending = foreign_pending_seconds
 
@@ -177,7 +180,7 @@ class HelmDeployer:
             skip_crds=helm_source(work).crds is not CrdPolicy.CREATE,
             description=f"{DESCRIPTION} {work.desired.revision}",
         )
-        await self._refuse_forbidden(work, chart, target, upgrade, first=first)
+        await self._refuse(work, chart, target, upgrade, first=first)
         revisions = await load_revisions(self._kube, namespace, work.name)
         recovered = await self._recover(revisions)
         if state_of(revisions, "") is ReleaseState.FAILED_INSTALL and not recovered:
@@ -194,15 +197,21 @@ class HelmDeployer:
             raise helm_failure(error, first=first) from error
         return work
 
-    async def _refuse_forbidden(
+    async def _refuse(
         self, work: Work, chart: Chart, target: HelmTarget, upgrade: Upgrade, *, first: bool
     ) -> None:
-        """Check what helm would apply, before it applies anything."""
+        """Check what helm would apply and delete, before it does anything.
+
+        Rendering costs a helm: only where something may be forbidden, or enough is there for a
+        deletion above the cap.
+        """
         allowed = work.allowed_namespaces
-        if allowed is None:
+        before = [item.ref for item in work.record.inventory]
+        if allowed is None and len(before) <= self._prune_cap:
             return
         refuse_forbidden(work.spec.namespace, (), allowed)
-        if chart.facts.has_crds and helm_source(work).crds is not CrdPolicy.SKIP:
+        brings_crds = chart.facts.has_crds and helm_source(work).crds is not CrdPolicy.SKIP
+        if allowed is not None and brings_crds:
             raise StepFailed(
                 ReasonCode.NAMESPACE_FORBIDDEN,
                 "the chart brings CRDs, which the cluster's allowedNamespaces do not permit",
@@ -213,7 +222,9 @@ class HelmDeployer:
         except ToolError as error:
             raise helm_failure(error, first=first) from error
         objects = await placed_objects(self._kube, rendered, work.spec.namespace)
-        refuse_forbidden(work.spec.namespace, [key_of(obj) for obj in objects], allowed)
+        keys = [key_of(obj) for obj in objects]
+        refuse_forbidden(work.spec.namespace, keys, allowed)
+        refuse_above_cap(superfluous(before, keys), self._prune_cap)
 
     async def replace_crds(self, work: Work, chart: Chart, failure: ReasonCode) -> None:
         """Bring the chart's CRDs to what it says: helm itself never changes one that exists."""

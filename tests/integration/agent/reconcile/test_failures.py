@@ -135,3 +135,32 @@ async def test_a_secret_in_the_values_is_in_no_message(
         running.submit(release.present())
         await running.failed("web")
         assert "planted-canary" not in "".join(e.model_dump_json() for e in running.events)
+
+
+MANY = """
+{{- range $n := until (int .Values.replicas) }}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: many-{{ $n }}}
+{{- end }}
+"""
+
+
+async def test_an_upgrade_that_would_delete_more_than_the_cap_does_nothing(
+    start_engine: StartEngine, tools: Tools, namespace: str
+) -> None:
+    chart = chart_archive(deployment="", config="", many=MANY)
+    first = Release("web", namespace, inline_chart(chart), values={"replicas": 5})
+    async with start_engine(prune_cap=3) as running:
+        running.submit(first.present())
+        await running.ready("web")
+        running.submit(first.next(values={"replicas": 1}).present())
+        capped = await running.failed("web", 2)
+        assert capped.reason is ReasonCode.PRUNE_CAPPED
+        assert "4 objects would be deleted, the cap is 3" in capped.message
+        assert len(tools.history("web", namespace)) == 1
+        assert tools.exists("configmap", "many-4", "-n", namespace)
+        running.submit(first.next(values={"replicas": 2}, generation=3, revision=3).present())
+        await running.ready("web", 3)
+        assert not tools.exists("configmap", "many-4", "-n", namespace)
