@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
 
 from functions.edge.bodies import JSON, YAML
 from functions.edge.endpoint import Call, NotModified
 from functions.edge.resource import Resource
-from shared.contract.base import WireModel
+from shared.contract.base import IntOrPercent, WireModel
 from shared.contract.desired import DesiredDocument
 from shared.contract.errors import ErrorCode
 from shared.contract.extension import ExtensionManifest
 from shared.contract.limits import DESIRED_BODY_BYTES
-from shared.contract.rollout import PublishResult, RolloutPlan
-from shared.services import desired, plan, publish, rate_limit
+from shared.contract.plan import RolloutPlan, Simulation
+from shared.contract.rollout import PublishResult
+from shared.services import desired, plan, publish, rate_limit, simulate
 
 api = Resource("desired state")
 
@@ -22,13 +26,28 @@ class DryRun(StrEnum):
     """What to do instead of publishing."""
 
     PLAN = "plan"
+    SIMULATE = "simulate"
 
 
 class PublishQuery(WireModel):
     """Whether to publish or only to look."""
 
     dry_run: DryRun | None = None
-    """`plan`: answer with targets, stages and a predicted timeline; nothing is stored."""
+    """`plan`: answer with targets, stages and a predicted timeline. `simulate`: run the planner
+    over the fleet in virtual time, and answer with how it went. Nothing is stored by either."""
+    failures: IntOrPercent = "0"
+    """With `simulate`: so many of the clusters that can be reached fail."""
+    offline: IntOrPercent = "0"
+    """With `simulate`: so many of the targets are silent from the start."""
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    """With `simulate`: the same seed draws the same clusters."""
+
+    @model_validator(mode="after")
+    def _chance_belongs_to_a_simulation(self) -> Self:
+        drawn = self.model_fields_set & {"failures", "offline", "seed"}
+        if drawn and self.dry_run is not DryRun.SIMULATE:
+            raise ValueError(f"{', '.join(sorted(drawn))}: only with dryRun=simulate")
+        return self
 
 
 @api.endpoint("GET", "v1/desired")
@@ -56,11 +75,20 @@ async def desired_get(call: Call) -> DesiredDocument:
 )
 async def desired_publish(
     call: Call, body: ExtensionManifest, query: PublishQuery
-) -> PublishResult | RolloutPlan:
-    """Publish an extension, or plan it with `dryRun=plan`.
+) -> PublishResult | RolloutPlan | Simulation:
+    """Publish an extension, or plan or simulate it with `dryRun`.
 
     Publishing makes a revision and a rollout; the same content again makes neither.
     """
     if query.dry_run is DryRun.PLAN:
         return await plan.plan(call.cp, call.caller, body)
+    if query.dry_run is DryRun.SIMULATE:
+        return await simulate.simulate(
+            call.cp,
+            call.caller,
+            body,
+            failures=query.failures,
+            offline=query.offline,
+            seed=query.seed,
+        )
     return await publish.publish(call.cp, call.caller, body)

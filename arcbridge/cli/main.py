@@ -13,6 +13,7 @@ from arcbridge.cli.commands import (
     drift,
     events,
     extension,
+    foresee,
     freeze,
     health,
     login,
@@ -34,6 +35,7 @@ app.add_typer(login.contexts, name="context")
 app.add_typer(cluster.app, name="cluster")
 app.add_typer(tokens.app, name="token")
 declare.register(app)
+foresee.register(app)
 app.add_typer(extension.app, name="extension")
 app.add_typer(rollouts.app, name="rollout")
 app.add_typer(freeze.app, name="freeze")

@@ -41,6 +41,7 @@ from shared.contract.events import Event, EventVerification, HealthSummary
 from shared.contract.extension import ExtensionManifest
 from shared.contract.freeze import Freeze, FreezeOverride, FreezeSpec
 from shared.contract.limits import PAGE_MAX
+from shared.contract.plan import RolloutPlan, Simulation
 from shared.contract.registration import (
     BootstrapToken,
     BootstrapTokenRequest,
@@ -56,7 +57,6 @@ from shared.contract.rollout import (
     RollbackRequest,
     RollbackResult,
     Rollout,
-    RolloutPlan,
     RolloutTarget,
 )
 from shared.contract.tenant import Tenant, TenantPatch, TenantRequest
@@ -205,6 +205,21 @@ class Extensions(_Group):
             "POST", _path(("desired",)), query={"dryRun": "plan"}, body=_wire(manifest)
         )
         return _read(RolloutPlan, response)
+
+    def simulate(
+        self,
+        manifest: ExtensionManifest | dict[str, Any],
+        *,
+        failures: str = "0",
+        offline: str = "0",
+        seed: int = 0,
+    ) -> Simulation:
+        """How publishing would go if so many clusters failed or were silent; nothing is stored."""
+        query = {"dryRun": "simulate", "failures": failures, "offline": offline, "seed": seed}
+        response = self._transport.call(
+            "POST", _path(("desired",)), query=query, body=_wire(manifest)
+        )
+        return _read(Simulation, response)
 
     def list(self) -> Iterator[Extension]:
         """All extensions, in order of name."""

@@ -162,53 +162,6 @@ class PublishResult(WireModel):
     superseded: tuple[UUID, ...] = ()
 
 
-class PlannedTarget(WireModel):
-    """One cluster in a plan."""
-
-    cluster: Name
-    from_revision: int
-    """0 for absent."""
-    changes: tuple[str, ...] = ()
-    """RFC 6901 pointers into the resolved spec that would change."""
-
-
-class PlannedStage(WireModel):
-    """One stage in a plan."""
-
-    name: Name
-    max_concurrent: int
-    failure_budget: int
-    targets: tuple[PlannedTarget, ...]
-    starts_after_seconds: float
-    ends_after_seconds: float
-    """Predicted, from the pace, the soak and past apply times."""
-    ends_after_seconds_at_floor: float | None = None
-    """The same should an adaptive pace fall to its floor at once and stay there."""
-
-
-class LeftOut(WireModel):
-    """A matching cluster that the rollout would skip, or one that has the revision already."""
-
-    cluster: Name
-    why: str
-
-
-class RolloutPlan(WireModel):
-    """The answer of POST /desired?dryRun=plan; nothing is stored."""
-
-    extension: Name
-    revision: int
-    digest: Digest
-    unchanged: bool
-    stages: tuple[PlannedStage, ...]
-    left_out: tuple[LeftOut, ...] = ()
-    leaves: tuple[Name, ...] = ()
-    """Clusters that have the extension and no longer match: it is removed there."""
-    blast_radius: int
-    """The most clusters that can have failed before the rollout stops."""
-    supersedes: tuple[UUID, ...] = ()
-
-
 class RollbackRequest(WireModel):
     """The body of POST /extensions/{name}/rollback."""
 

@@ -2,7 +2,8 @@
 
 `plan.plan(view, now)` is the entry. Read in this order: `view` (what it is told), `decisions` (what
 it may answer), `limits`, `targets`, `gates`, `windows`, `pacing`, `adaptive`, `waiting`, `plan`.
-Nothing here does I/O or reads a clock. The view is bounded: counters stand for targets that are
-done, so a look at a rollout of ten thousand clusters costs no more when nine thousand are behind
-it.
+`lacks`, `target_waiting` and `blast` decide nothing: they say what is waited for and what is at
+risk. Nothing here does I/O or reads a clock. The view is bounded: counters stand for targets that
+are done, so a look at a rollout of ten thousand clusters costs no more when nine thousand are
+behind it.
 """

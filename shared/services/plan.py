@@ -2,133 +2,219 @@
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections import Counter, defaultdict
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, Final
+from uuid import UUID
 
+from shared.contract.canonical import canonical_json, digest
 from shared.contract.extension import ExtensionManifest
-from shared.contract.rollout import LeftOut, PlannedStage, PlannedTarget, RolloutPlan
-from shared.contract.states import RolloutState
-from shared.contract.strategy import PaceMode, RolloutStrategy
-from shared.domain.changes import changes
-from shared.domain.goals import Goal, Goals, goals
+from shared.contract.plan import (
+    LeftOut,
+    PlannedStage,
+    PlannedTarget,
+    RolloutPlan,
+    SpecChange,
+    SpecDifference,
+)
+from shared.contract.reasons import ReasonCode
+from shared.contract.rollout import WaitingFor
+from shared.contract.states import RolloutKind, RolloutState, TargetState
+from shared.contract.strategy import PaceMode
+from shared.domain.changes import compare
+from shared.domain.goals import Goal
+from shared.planner import blast
 from shared.planner.limits import declared
+from shared.planner.target_waiting import target_waiting_for
+from shared.planner.view import RolloutView, StageView, TargetView
 from shared.services.caller import Caller
 from shared.services.hot_path import HotPath
-from shared.services.publish import examine
-from shared.services.standings import standings
-from shared.store.queries import load
-from shared.store.transaction import Transaction
+from shared.services.prospect import Prospect, prospect
+from shared.simulation.fleet import Setting, SimulatedCluster
+from shared.simulation.record import Simulated
+from shared.simulation.run import simulate
 
-_Q = load("publish")
-_R = load("rollouts")
-
-APPLY_SECONDS: Final = 60.0
-"""Assumed from release to ready for an extension without a history."""
+LONG_VALUE_BYTES: Final = 1_024
+"""A longer value is not shown, but told by its size and digest."""
+_OF_THE_CLUSTER: Final = frozenset(
+    {ReasonCode.CLUSTER_OFFLINE, ReasonCode.NOT_NOW, ReasonCode.DEPENDENCY_NOT_READY}
+)
 
 
 async def plan(cp: HotPath, caller: Caller, manifest: ExtensionManifest) -> RolloutPlan:
-    """Targets by stage, what changes for each, who is left out, and a predicted timeline.
+    """Targets by stage, what changes for each, who is left out, a timeline, and the blast radius.
 
     Raises what publishing would raise; stores nothing.
     """
-    name, spec = manifest.metadata.name, manifest.spec
     async with cp.db.tenant(caller.tenant) as tx:
-        extension = await tx.one(_Q.read_extension, tenant=caller.tenant, extension=name)
-        content = await examine(tx, caller.tenant, manifest, extension)
-        found = goals(spec, content.number, await standings(tx, caller.tenant, name))
-        held = await _specs(tx, caller.tenant, found.targets)
-        seconds = await tx.value(_Q.apply_seconds, tenant=caller.tenant, extension=name)
-        active = await tx.all(_R.active_of, tenant=caller.tenant, extension=name)
-    stages = _stages(spec.rollout, found, held, float(seconds or APPLY_SECONDS))
+        found = await prospect(tx, caller, manifest, cp.clock())
+    timeline = await asyncio.to_thread(_timeline, found, caller.tenant)
+    return _plan(found, timeline)
+
+
+@dataclass(frozen=True, slots=True)
+class _Timeline:
+    """The rollout without failures, at the median and at the 95th percentile of apply times."""
+
+    usual: Simulated
+    slow: Simulated
+    at_floor: Simulated | None
+    """With an adaptive pace at its floor."""
+
+
+def _timeline(found: Prospect, tenant: str) -> _Timeline:
+    strategy = found.manifest.spec.rollout
+    usual = _setting(found, tenant, found.times.p50_seconds)
+    at_floor = None
+    if strategy.pace.mode is PaceMode.ADAPTIVE:
+        slowest = {"per_minute": strategy.pace.floor, "mode": PaceMode.FIXED}
+        fixed = strategy.pace.model_copy(update={**slowest, "min_per_minute": None})
+        at_floor = simulate(replace(usual, strategy=strategy.model_copy(update={"pace": fixed})))
+    slow = simulate(_setting(found, tenant, found.times.p95_seconds))
+    return _Timeline(simulate(usual), slow, at_floor)
+
+
+def _setting(found: Prospect, tenant: str, seconds: float) -> Setting:
+    took = timedelta(seconds=seconds)
+    clusters = [SimulatedCluster(goal, found.reach(goal), took) for goal in found.goals.targets]
+    return found.setting(clusters, tenant)
+
+
+def _plan(found: Prospect, timeline: _Timeline) -> RolloutPlan:
+    content, strategy = found.content, found.manifest.spec.rollout
+    differences, index_of = _differences(found)
     return RolloutPlan(
-        extension=name,
+        extension=found.manifest.metadata.name,
         revision=content.number,
         digest=content.digest,
         unchanged=content.unchanged,
-        stages=stages,
-        left_out=tuple(LeftOut(cluster=cluster, why=why) for cluster, why in found.left_out),
-        leaves=tuple(goal.cluster for goal in found.targets if goal.absent),
-        blast_radius=_blast_radius(stages),
+        planned_at=found.now,
+        stages=_stages(found, timeline, differences, index_of),
+        differences=differences,
+        left_out=tuple(LeftOut(cluster=cluster, why=why) for cluster, why in found.goals.left_out),
+        not_selected=len(found.fleet) - len(found.goals.targets) - len(found.goals.left_out),
+        leaves=tuple(goal.cluster for goal in found.goals.targets if goal.absent),
+        blast_radius=blast.of_everywhere(strategy, found.totals),
+        ends_as=timeline.usual.state,
+        apply_times=found.times,
+        assumptions=found.assumptions(),
         supersedes=tuple(
             row["rollout_id"]
-            for row in active
+            for row in found.active
             if row["kind"] != "rollback" and row["state"] != RolloutState.ROLLING_BACK
         ),
     )
 
 
-async def _specs(
-    tx: Transaction, tenant: str, targets: Sequence[Goal]
-) -> dict[str, dict[str, Any]]:
-    digests = sorted({goal.held for goal in targets if goal.held})
-    rows = await tx.all(_Q.specs, tenant=tenant, digests=digests)
-    return {row["digest"]: row["spec"] for row in rows}
+_Key = tuple[str | None, str | None]
+"""The digests that a cluster goes from and to; None for absent."""
+
+
+def _key(goal: Goal) -> _Key:
+    return goal.held, None if goal.absent else goal.digest
+
+
+def _differences(found: Prospect) -> tuple[tuple[SpecDifference, ...], dict[_Key, int]]:
+    counted = Counter(_key(goal) for goal in found.goals.targets)
+    made = tuple(
+        SpecDifference(
+            from_digest=before,
+            to_digest=after,
+            clusters=clusters,
+            changes=tuple(
+                SpecChange(
+                    path=change.pointer, before=_shown(change.before), after=_shown(change.after)
+                )
+                for change in compare(
+                    found.held.get(before or "", {}),
+                    found.goals.specs[after].canonical if after else {},
+                )
+            ),
+        )
+        for (before, after), clusters in counted.items()
+    )
+    return made, {key: index for index, key in enumerate(counted)}
+
+
+def _shown(value: Any) -> Any:
+    size = len(canonical_json(value))
+    return value if size <= LONG_VALUE_BYTES else f"{size} bytes, {digest(value)}"
 
 
 def _stages(
-    strategy: RolloutStrategy, found: Goals, held: Mapping[str, Any], apply_seconds: float
+    found: Prospect,
+    timeline: _Timeline,
+    differences: tuple[SpecDifference, ...],
+    index_of: dict[_Key, int],
 ) -> tuple[PlannedStage, ...]:
-    diffs: dict[tuple[str | None, str, bool], tuple[str, ...]] = {}
+    strategy, totals = found.manifest.spec.rollout, found.totals
     members: dict[int, list[PlannedTarget]] = defaultdict(list)
-    for goal in found.targets:
-        key = (goal.held, goal.digest, goal.absent)
-        if key not in diffs:
-            before = held.get(goal.held or "", {})
-            after = {} if goal.absent else found.specs[goal.digest].canonical
-            diffs[key] = changes(before, after)
+    for goal in found.goals.targets:
+        index = index_of[_key(goal)]
         members[goal.stage].append(
-            PlannedTarget(cluster=goal.cluster, from_revision=goal.previous, changes=diffs[key])
+            PlannedTarget(
+                cluster=goal.cluster,
+                from_revision=goal.previous,
+                changes=tuple(change.path for change in differences[index].changes),
+                difference=index,
+                waiting_for=_waiting_for(found, goal),
+            )
         )
-    planned: list[PlannedStage] = []
-    start = end_at_floor = 0.0
-    adaptive = strategy.pace.mode is PaceMode.ADAPTIVE
+    planned = []
     for number, stage in enumerate(strategy.stages):
-        targets = members[number]
-        limit = declared(strategy, number, len(targets))
-        shape = (strategy, number, len(targets), limit.concurrent, apply_seconds)
-        end = start + _seconds(*shape, strategy.pace.per_minute)
-        end_at_floor += _seconds(*shape, strategy.pace.floor)
+        limit = declared(strategy, number, totals[number])
+        starts, ends = _times(timeline.usual, number)
         planned.append(
             PlannedStage(
                 name=stage.name,
-                max_concurrent=min(limit.concurrent, max(1, len(targets))),
+                max_concurrent=min(limit.concurrent, max(1, totals[number])),
                 failure_budget=limit.failures,
-                targets=tuple(targets),
-                starts_after_seconds=start,
-                ends_after_seconds=end,
-                ends_after_seconds_at_floor=end_at_floor if adaptive else None,
+                targets=tuple(members[number]),
+                blast_radius=blast.of_stage(strategy, totals, number),
+                starts_after_seconds=starts,
+                ends_after_seconds=ends,
+                ends_after_seconds_at_p95=_times(timeline.slow, number)[1],
+                ends_after_seconds_at_floor=_times(timeline.at_floor, number)[1],
             )
         )
-        start = end
     return tuple(planned)
 
 
-def _seconds(
-    strategy: RolloutStrategy,
-    number: int,
-    targets: int,
-    concurrent: int,
-    apply_seconds: float,
-    per_minute: float,
-) -> float:
-    """As long as the slower of concurrency and pace takes, and one target's time after that."""
-    if not targets:
-        return 0.0
-    each = apply_seconds + strategy.stages[number].soak.total_seconds()
-    rounds = math.ceil(targets / concurrent) * each
-    paced = max(0, targets - strategy.pace.burst) * 60.0 / per_minute + each
-    return max(rounds, paced)
+def _times(simulated: Simulated | None, number: int) -> tuple[float | None, float | None]:
+    """When the stage opens and passes, in seconds; a stage without targets is passed in no time."""
+    if simulated is None:
+        return None, None
+    stage = simulated.stages[number]
+    opened, passed = (
+        (at - simulated.started_at).total_seconds() if at is not None else None
+        for at in (stage.opened_at, stage.passed_at)
+    )
+    return (passed if opened is None else opened), passed
 
 
-def _blast_radius(stages: Sequence[PlannedStage]) -> int:
-    """The most clusters that can have failed when the first stage to break its budget stops."""
-    passed = 0
-    worst = 0
-    for stage in stages:
-        if stage.targets:
-            inside = min(len(stage.targets), stage.failure_budget + stage.max_concurrent)
-            worst = max(worst, passed + inside)
-            passed += min(stage.failure_budget, len(stage.targets))
-    return worst
+def _waiting_for(found: Prospect, goal: Goal) -> WaitingFor | None:
+    """What stands in the way on the cluster itself, were its stage open."""
+    strategy = found.manifest.spec.rollout
+    stages = tuple(
+        StageView(index, stage.name, 0, opened_at=found.now)
+        for index, stage in enumerate(strategy.stages)
+    )
+    view = RolloutView(
+        UUID(int=0), RolloutKind.PUBLISH, RolloutState.RUNNING, strategy, found.now, stages
+    )
+    target = TargetView(
+        goal.cluster_id,
+        goal.cluster,
+        goal.stage,
+        goal.position,
+        TargetState.TO_APPLY,
+        goal.digest,
+        reach=found.reach(goal),
+        lacks=found.lacks(goal),
+    )
+    if target.lacks is None and target.reach.can_act(found.now):
+        return None
+    said = target_waiting_for(view, target, found.now)
+    return said if said is not None and said.reason in _OF_THE_CLUSTER else None

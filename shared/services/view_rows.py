@@ -48,13 +48,14 @@ def target_view(row: Row) -> TargetView:
         ready_since=row["ready_since"],
         skip_reason=SkipReason(row["skip_reason"]) if row["skip_reason"] else None,
         reach=Reach(row["connected"], row["silent_since"], row["not_now_until"], row["gone"]),
-        lacks=_lack(row),
+        lacks=lack(row),
         report=_report(row),
         given_up=_given_up(row),
     )
 
 
-def _lack(row: Row) -> Lack | None:
+def lack(row: Row) -> Lack | None:
+    """What keeps the target from being released, where the row says it."""
     if row.get("lacks") is None:
         return None
     return Lack(row["lacks"], Found(row["lacks_found"]), row["lacks_since"])

@@ -1,24 +1,18 @@
-"""`arcbridge apply`, `plan`, `rollback`: from declared files to rollouts, and back."""
+"""`arcbridge apply` and `rollback`: from declared files to rollouts, and back."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from arcbridge.cli.command import command
+from arcbridge.cli.commands.foresee import Files
 from arcbridge.cli.session import Format, Session
 
 if TYPE_CHECKING:
-    from shared.contract.rollout import PublishResult, RolloutPlan
+    from shared.contract.rollout import PublishResult
 
-Files = Annotated[
-    list[Path],
-    typer.Option(
-        "--filename", "-f", help="A YAML or JSON file, a folder of them, or - for standard input."
-    ),
-]
 Reason = Annotated[str | None, typer.Option("--reason", help="Why; kept with the revision.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Follow the rollout until it is over.")]
 
@@ -26,7 +20,6 @@ Wait = Annotated[bool, typer.Option("--wait", help="Follow the rollout until it 
 def register(app: typer.Typer) -> None:
     """Put the commands on the top level."""
     command(app, "apply")(apply)
-    command(app, "plan")(plan)
     command(app, "rollback")(rollback)
 
 
@@ -65,59 +58,6 @@ def _follow_all(session: Session, results: list[PublishResult]) -> None:
             end = follow(session, result.rollout_id, interval=1.0)
             if session.output is Format.TABLE or not end.state.is_over:
                 report_end(session, end)
-
-
-def plan(session: Session, filename: Files) -> None:
-    """Show what publishing would do; nothing is stored."""
-    from arcbridge.cli.manifests import read_manifests
-    from arcbridge.cli.output import write
-
-    plans = [session.client.extensions.plan(each) for each in read_manifests(filename)]
-    if session.output is not Format.TABLE:
-        write(session, [each.to_wire() for each in plans])
-        return
-    for each in plans:
-        _show_plan(session, each)
-
-
-def _show_plan(session: Session, plan: RolloutPlan) -> None:
-    from arcbridge.cli.output import cell, new_table
-
-    if plan.unchanged:
-        session.out.print(f"{plan.extension}: unchanged, revision {plan.revision} stays")
-        return
-    session.out.print(
-        f"{plan.extension}: would become revision {plan.revision}; "
-        f"at most {plan.blast_radius} clusters can have failed before it stops",
-        highlight=False,
-    )
-    table = new_table(["stage", "cluster", "from", "changes", "at once", "about"])
-    for stage in plan.stages:
-        about = f"{stage.starts_after_seconds:.0f}..{stage.ends_after_seconds:.0f} s"
-        if stage.ends_after_seconds_at_floor is not None:
-            about += f" ({stage.ends_after_seconds_at_floor:.0f} s at the lowest pace)"
-        for target in stage.targets:
-            changes = ", ".join(target.changes) or "-"
-            table.add_row(
-                *map(
-                    cell,
-                    (
-                        stage.name,
-                        target.cluster,
-                        target.from_revision or "absent",
-                        changes,
-                        stage.max_concurrent,
-                        about,
-                    ),
-                )
-            )
-    session.out.print(table)
-    for left in plan.left_out:
-        session.say(f"  left out: {left.cluster}: {left.why}")
-    for name in plan.leaves:
-        session.say(f"  removed from: {name}")
-    for rollout in plan.supersedes:
-        session.say(f"  supersedes rollout {rollout}")
 
 
 def rollback(

@@ -138,16 +138,3 @@ limit 1
 select digest, spec
 from resolved_specs
 where tenant_id = %(tenant)s and digest = any(%(digests)s::text[])
-
--- name: apply_seconds
--- How long the extension took from release to ready lately: the median over its last targets.
-select percentile_cont(0.5) within group (order by extract(epoch from t.ready_since - t.released_at))
-from (
-    select x.ready_since, x.released_at
-    from rollouts r
-    join rollout_targets x on x.tenant_id = r.tenant_id and x.rollout_id = r.rollout_id
-    where r.tenant_id = %(tenant)s and r.extension = %(extension)s and x.state = 'Succeeded'
-      and x.ready_since > x.released_at
-    order by r.rollout_id desc
-    limit 1000
-) t

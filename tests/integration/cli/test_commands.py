@@ -139,6 +139,11 @@ def test_applying_packs_publishes_and_finds_nothing_new_the_second_time(
     file = overlay(tmp_path, "settings")
     (plan,) = data(cli("plan", "-f", str(file), "-o", "json"))
     assert (plan["revision"], plan["unchanged"]) == (1, False)
+    assert "failing everywhere, it would reach at most 1" in ok(cli("plan", "-f", str(file))).stdout
+    chance = ("--failures", "50%", "--offline", "0", "--seed", "3")
+    (went,) = data(cli("simulate", "-f", str(file), *chance, "-o", "json"))
+    assert (went["seed"], went["targets"]) == (3, 1)
+    assert "settings as revision 1" in ok(cli("simulate", "-f", str(file), *chance)).stdout
     assert data(cli("extension", "list", "-o", "json")) == []
     (first,) = data(cli("apply", "-f", str(file), "--reason", "first", "-o", "json"))
     assert first["created"]
