@@ -6,10 +6,12 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from shared.contract.reasons import ReasonCode
 from shared.contract.rollout import Rollout
 from shared.contract.states import ExtensionPhase
-from shared.services import metrics, pacer, plan, publish, rollouts
+from shared.services import metrics, pacer, plan, prospect, publish, rollouts
 from tests.integration.engine.fleet import OPERATOR, TENANT, Fleet, manifest
 
 ALL = [{"name": "all", "maxConcurrent": "100%", "maxFailures": "50%", "soak": "0s"}]

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from hypothesis import strategies as st
+
 from shared.contract.strategy import RolloutStrategy
 from shared.domain.goals import Goal
 from shared.domain.stages import Member, arrange
@@ -53,3 +55,27 @@ def setting(
             )
         )
     return Setting(2, plan, clusters, START, windows or Windows())
+
+
+def strategies(*on_failure: str) -> st.SearchStrategy[RolloutStrategy]:
+    """Strategies of one to three stages, with and without soak, approval and narrow limits."""
+    stage = st.fixed_dictionaries(
+        {
+            "maxConcurrent": st.sampled_from([1, 2, "50%", "100%"]),
+            "maxFailures": st.sampled_from([0, 1, "50%"]),
+            "soak": st.sampled_from(["0s", "2m"]),
+            "approval": st.sampled_from(["none", "required"]),
+        }
+    )
+    capped = st.tuples(stage, st.integers(1, 3)).map(lambda s: {**s[0], "maxTargets": s[1]})
+    stages = st.tuples(st.lists(capped, max_size=2), stage).map(
+        lambda s: [{"name": f"s{n}", **one} for n, one in enumerate([*s[0], s[1]])]
+    )
+    paces = [FAST, {"perMinute": 60, "burst": 2}, {"perMinute": 6, "burst": 1, "mode": "adaptive"}]
+    return st.fixed_dictionaries(
+        {
+            "stages": stages,
+            "onFailure": st.sampled_from(on_failure),
+            "pace": st.sampled_from(paces),
+        }
+    ).map(RolloutStrategy.model_validate)

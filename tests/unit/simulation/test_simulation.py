@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.contract.freeze import FreezeSpec
@@ -23,9 +23,9 @@ from shared.simulation import run
 from shared.simulation.draws import ApplyTimes, apply_time, chosen
 from shared.simulation.record import Simulated
 from shared.simulation.run import simulate
-from tests.unit.planner.scenarios import strategies_with
-from tests.unit.planner.test_invariants import often
-from tests.unit.simulation.fleets import START, setting, strategy
+from tests.unit.simulation.fleets import START, setting, strategies, strategy
+
+often = settings(max_examples=80, deadline=None, derandomize=True)
 
 
 def seconds(simulated: Simulated) -> float:
@@ -131,7 +131,7 @@ def test_an_adaptive_pace_slows_down_by_failures() -> None:
 
 
 @often
-@given(strategies_with(("rollback", "pause", "continue"), approvals=True), st.integers(1, 12))
+@given(strategies("rollback", "pause", "continue"), st.integers(1, 12))
 def test_a_revision_that_fails_everywhere_stays_within_the_blast_radius(
     plan: RolloutStrategy, count: int
 ) -> None:
@@ -143,7 +143,7 @@ def test_a_revision_that_fails_everywhere_stays_within_the_blast_radius(
 
 @often
 @given(
-    strategies_with(("rollback", "continue"), approvals=True),
+    strategies("rollback", "continue"),
     st.integers(1, 12),
     st.sets(st.integers(0, 11)),
     st.sets(st.integers(0, 11)),
