@@ -30,6 +30,8 @@ from tests.unit.planner import (
 from tests.unit.planner.properties import BreachError
 from tests.unit.planner.scenarios import Scenario, play, scenarios
 
+pytestmark = pytest.mark.timeout(900)  # thousands of worlds, on a machine that may be busy
+
 Patch = pytest.MonkeyPatch
 
 
