@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from shared.contract.errors import ErrorCode
@@ -178,19 +179,38 @@ async def _operate(
             waiting_for=jsonb(waiting.to_wire()) if waiting else None,
             now=now,
         )
-        if becomes.is_over and row["kind"] == RolloutKind.DELETE:
-            await tx.execute(
-                _E.end_deletion,
-                tenant=caller.tenant,
-                extension=row["extension"],
-                gone=False,
-                now=now,
-            )
+        if becomes.is_over:
+            await _let_go(tx, caller.tenant, row, now)
         await _record(tx, caller, rollout_id, request, becomes, approving=approving)
         hit("rollouts.before_commit")
     hit("rollouts.after_commit")
     await nudge.nudge(cp, caller.tenant, [rollout_id])
     return await get(cp, caller, rollout_id)
+
+
+async def _let_go(tx: Transaction, tenant: str, row: Row, now: datetime) -> None:
+    """End what hung on a rollout that is cancelled, and have those that waited for it looked at."""
+    extension = row["extension"]
+    match row["kind"]:
+        case RolloutKind.DELETE:
+            await tx.execute(
+                _E.end_deletion, tenant=tenant, extension=extension, gone=False, now=now
+            )
+        case RolloutKind.ROLLBACK:
+            await tx.execute(
+                _E.end_rolled_back,
+                tenant=tenant,
+                rolled_back=row["rollback_of"],
+                state=RolloutState.FAILED.value,
+                now=now,
+            )
+    await tx.execute(
+        _E.look_at_extension,
+        tenant=tenant,
+        rollout=row["rollout_id"],
+        extension=extension,
+        now=now,
+    )
 
 
 async def _record(

@@ -58,7 +58,7 @@ where tenant_id = %(tenant)s and rollout_id = %(rollout)s
 
 -- name: lock_one
 -- Take a rollout's row for an operator's action.
-select rollout_id, extension, kind, state, version, revision
+select rollout_id, extension, kind, state, version, revision, rollback_of
 from rollouts
 where tenant_id = %(tenant)s and rollout_id = %(rollout)s
 for no key update

@@ -376,3 +376,26 @@ async def test_publish_during_a_rollback_waits_for_its_end(fleet: Fleet) -> None
     fleet.outcome = lambda cluster, held: ExtensionPhase.READY
     await fleet.run()
     assert fleet.assignments() == {"a": (3, False)}
+
+
+async def test_cancelling_a_rollback_ends_what_it_took_back_and_lets_the_next_one_go(
+    fleet: Fleet,
+) -> None:
+    fleet.connect("a", "b")
+    await publish.publish(fleet.plane, OPERATOR, manifest(rollout=CANARY))
+    await fleet.run()
+    fleet.outcome = lambda cluster, held: None
+    forward = await publish.publish(
+        fleet.plane, OPERATOR, manifest(version="2.0.0", rollout=CANARY)
+    )
+    back = await rollback.rollback(fleet.plane, OPERATOR, "app", RollbackRequest())
+    behind = await publish.publish(fleet.plane, OPERATOR, manifest(version="3.0.0", rollout=CANARY))
+    assert forward.rollout_id is not None
+    assert behind.rollout_id is not None
+    await fleet.run(rounds=2)
+    await rollouts.cancel(fleet.plane, OPERATOR, back.rollout_id, None, ActionRequest())
+    taken_back = await rollouts.get(fleet.plane, OPERATOR, forward.rollout_id)
+    assert (taken_back.state, taken_back.waiting_for) == (RolloutState.FAILED, None)
+    fleet.outcome = lambda cluster, held: ExtensionPhase.READY
+    await fleet.run()
+    assert fleet.assignments() == dict.fromkeys("ab", (3, False))
