@@ -7,6 +7,7 @@ before the token is taken away.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +28,9 @@ log = get_logger(__name__)
 
 TOKEN_KEY = "token"  # noqa: S105 - the name of an entry
 TOKEN_CHARACTERS = (16, 256)
+PIN_KEY = "ca-pin"
+"""Beside the token: the root that it was made under. The resource's may be of an earlier one."""
+_PIN = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,15 @@ class Registrar:
         least, most = TOKEN_CHARACTERS
         return token if least <= len(token) <= most else None
 
+    async def pin(self, spec: ClusterSpec) -> str:
+        """The root to trust in the answer: the one that came with the token, else the resource's.
+
+        Whoever may write the Secret decides by the token which control plane certifies us anyway.
+        """
+        data = await read_secret(self.kube, self.namespace, spec.bootstrap_secret)
+        pin = data.get(PIN_KEY, "").strip()
+        return pin if _PIN.fullmatch(pin) else spec.ca_pin
+
     async def register(self, spec: ClusterSpec, token: str, facts: ClusterFacts) -> Identity:
         """Register and store the identity.
 
@@ -56,6 +69,7 @@ class Registrar:
         if key is None:
             key = new_key()
             await self.secret.save_pending_key(key)
+        pin = await self.pin(spec)
         request = RegisterRequest(
             token=token,
             csr=certificate_request(key, spec.cluster_name),
@@ -69,7 +83,7 @@ class Registrar:
         finally:
             await transport.close()
         identity = await asyncio.to_thread(
-            Identity.from_answer, key, spec.control_plane_url, spec.ca_pin, answer
+            Identity.from_answer, key, spec.control_plane_url, pin, answer
         )
         await self.secret.save(identity)
         await self._take_token_away(spec)
@@ -80,7 +94,10 @@ class Registrar:
         try:
             secrets = await self.kube.resource("v1", "Secret")
             await self.kube.patch(
-                secrets, spec.bootstrap_secret, self.namespace, {"data": {TOKEN_KEY: None}}
+                secrets,
+                spec.bootstrap_secret,
+                self.namespace,
+                {"data": {TOKEN_KEY: None, PIN_KEY: None}},
             )
         except KubeError as error:
             # It is used up, so it may as well stay; the next installation replaces it.

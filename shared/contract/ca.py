@@ -93,7 +93,7 @@ class CaStatus(WireModel):
     stragglers: tuple[CaStraggler, ...] = ()
     """Fifty of the latter, connected ones first."""
     relays: tuple[CaRelay, ...] = ()
-    """Those that were there within the last minute."""
+    """Those that said so within the last twenty seconds."""
     waiting_for: tuple[str, ...] = ()
     """What the next step waits for, a sentence each; empty when no rotation is under way."""
 

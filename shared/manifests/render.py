@@ -22,6 +22,7 @@ from shared.manifests.workload import deployment, network_policy
 Object = dict[str, Any]
 CLUSTER_KEY = "cluster.json"
 TOKEN_KEY = "token"  # noqa: S105 - the name of an entry
+PIN_KEY = "ca-pin"
 
 
 def render(install: AgentInstall) -> str:
@@ -66,7 +67,7 @@ def cluster(install: AgentInstall) -> Object:
 
 
 def bootstrap_secret(install: AgentInstall) -> Object:
-    """What the agent starts from; it takes both entries away once they are used."""
+    """What the agent starts from; it takes the entries away once they are used."""
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -78,6 +79,7 @@ def bootstrap_secret(install: AgentInstall) -> Object:
         "type": "Opaque",
         "stringData": {
             TOKEN_KEY: install.token,
+            PIN_KEY: install.ca_pin,
             CLUSTER_KEY: json.dumps(cluster(install), sort_keys=True),
         },
     }

@@ -1,6 +1,6 @@
 """The relays that are there, and which generations of the CA each of them takes.
 
-A rotation of the CA waits for all of them; a relay that has said nothing for a minute is not there.
+A rotation of the CA waits for all of them; one that has been silent for a while is not there.
 """
 
 from __future__ import annotations

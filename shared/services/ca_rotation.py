@@ -36,7 +36,7 @@ from shared.telemetry.logs import get_logger
 _Q = load("ca")
 _log = get_logger(__name__)
 
-RELAY_SILENT = timedelta(minutes=1)
+RELAY_SILENT = timedelta(seconds=20)
 """A relay that has not said what it trusts for this long is not there."""
 FRESH = timedelta(minutes=1)
 REMOVED_SHOWN = timedelta(days=365)

@@ -29,6 +29,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)
 NAME = "canary-1"
 NAMESPACE = "arcbridge-system"
 SECONDS = 60.0
+NOTHING = {"total": 0, "ready": 0, "failed": 0, "drifted": 0}
 
 
 @dataclass
@@ -130,6 +131,29 @@ async def test_the_inventory_is_known(connected: Connected) -> None:
     await eventually(known, "the nodes are counted", SECONDS)
 
 
+async def test_the_ca_is_rotated_under_a_real_agent(connected: Connected) -> None:
+    """Relay, agent and control plane are killed and started under the new one from here on."""
+    platform = await connected.running.surface("platformAdmin")
+    headers = {"Authorization": f"Bearer {platform.token}"}
+    async with httpx.AsyncClient(base_url=f"{platform.server}/api/v1", headers=headers) as http:
+        before = (await http.get("/ca")).json()
+        begun = await platform.arcbridge_json("ca", "rotate", "--reason", "a test")
+        assert begun["bundleDigest"] != before["bundleDigest"]
+
+        async def serves() -> bool:
+            status = (await http.get("/ca")).json()
+            (newest, *_) = status["generations"]
+            return bool(newest["state"] == "Issuing" and newest["serves"])
+
+        await eventually(serves, "the relay may present the new CA's certificate", SECONDS)
+        status = (await http.get("/ca")).json()
+    identity = await IdentitySecret(connected.kube, NAMESPACE).load()
+    assert identity is not None
+    assert identity.bundle_pem.count("BEGIN CERTIFICATE") == 2
+    assert (status["acknowledged"], status["pending"]) == (1, 0)
+    assert status["bundleDigest"] == identity.bundle_digest
+
+
 async def test_an_agent_killed_in_a_rollout_finishes_it(connected: Connected) -> None:
     before = (await connected.seen())["id"]
     agent = connected.running.agents[NAME]
@@ -182,6 +206,7 @@ async def test_the_relay_renews_the_certificate_of_a_real_agent(connected: Conne
 
 
 async def test_a_revoked_cluster_comes_back_with_a_token_bound_to_it(connected: Connected) -> None:
+    """After the CA's rotation: its resource pins the root before; the token brings the new pin."""
     before = (await connected.seen())["id"]
     headers = {"Authorization": f"Bearer {connected.admin.token}"}
     async with httpx.AsyncClient(base_url=connected.admin.server, headers=headers) as http:
@@ -196,3 +221,10 @@ async def test_a_revoked_cluster_comes_back_with_a_token_bound_to_it(connected: 
     await connected.admin.kubectl(connected.cluster, "apply", "-f", "-", stdin=manifest)
     await eventually(connected.is_connected, "the cluster is Connected again", SECONDS)
     assert (await connected.seen())["id"] == before
+
+    async def has_its_extension() -> bool:
+        return (await connected.seen())["extensions"] == {**NOTHING, "total": 1, "ready": 1}
+
+    await eventually(has_its_extension, "its extension is there as before", SECONDS)
+    await connected.publish("after-all")
+    await eventually(lambda: connected.is_ready_with("after-all"), "it is Ready", SECONDS)
