@@ -170,10 +170,12 @@ class Site:
 
 
 @asynccontextmanager
-async def open_site(directory: Path, control_plane: FakeControlPlane) -> AsyncIterator[Site]:
+async def open_site(
+    directory: Path, control_plane: FakeControlPlane, *, node_count: int = 2
+) -> AsyncIterator[Site]:
     """A cluster for the control plane, which the caller starts."""
     async with KubeServer.start() as server:
-        cluster = server.add_cluster(NAME)
+        cluster = server.add_cluster(NAME, node_count=node_count)
         kubeconfig = cluster.write_kubeconfig(directory / "kubeconfig.yaml")
         async with await KubeClient.connect(kubeconfig) as kube:
             site = Site(control_plane, cluster, kube, kubeconfig, directory)
