@@ -21,12 +21,16 @@ class PortTakenError(Exception):
     """Something else listens on the port; the text says how to choose another."""
 
 
-def bound_socket(port: int, variable: str) -> socket.socket:
+def bound_socket(port: int, variable: str, *, shared: bool = False) -> socket.socket:
     """A listening socket on loopback; port 0 means any.
 
-    Raises PortTakenError, which names `variable`, the environment variable that sets the port.
+    With `shared`, others that say so too may listen on the same port: the kernel spreads new
+    connections over them. Raises PortTakenError, which names `variable`, the environment variable
+    that sets the port.
     """
     listener = socket.socket()
+    if shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     # Without this a restart could not bind while connections of the last run are in TIME_WAIT; it
     # does not let two servers share a port.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

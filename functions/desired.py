@@ -53,11 +53,10 @@ class PublishQuery(WireModel):
 @api.endpoint("GET", "v1/desired")
 async def desired_get(call: Call) -> DesiredDocument:
     """Read the calling cluster's complete, signed desired document; 304 when it has not changed."""
-    if call.if_none_match:
-        etag = await desired.etag(call.cp, call.caller)
-        if etag in call.if_none_match:
-            raise NotModified(etag)
-    return await desired.signed(call.cp, call.caller)
+    found = await desired.newer(call.cp, call.caller, call.if_none_match)
+    if isinstance(found, desired.Unchanged):
+        raise NotModified(found.digest)
+    return found
 
 
 @api.endpoint(

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import count
 
 import httpx
 
@@ -125,7 +126,7 @@ class FleetAgent:
         url = f"{self.world.control_plane_url}/api/v1/register"
         transport = httpx.AsyncHTTPTransport(local_address=address)
         async with httpx.AsyncClient(transport=transport, timeout=60.0) as client:
-            for attempt in range(10):
+            for attempt in count():
                 began = time.monotonic()
                 with suppress(httpx.HTTPError):
                     answer = await client.post(
@@ -133,9 +134,8 @@ class FleetAgent:
                     )
                     if answer.is_success:
                         break
-                await asyncio.sleep(secrets.randbelow(1000) / 1000 * 2 ** min(attempt, 4))
-            else:
-                raise RuntimeError(f"{self.character.name} could not register")
+                self.world.record("register again")
+                await asyncio.sleep(_random() * 2 ** min(attempt, 4))
         self.world.record("registered", seconds=time.monotonic() - began)
         response = RegisterResponse.model_validate_json(answer.content)
         return Identity.from_answer(key, self.world.control_plane_url, self.ca_pin, response)

@@ -26,6 +26,7 @@ from dev.stack.stack import Stack, stack
 
 EXTENSION = "fleet"
 TOKENS_AT_ONCE = 8
+AGENTS_PER_HOST = 400
 JOIN_SECONDS_PER_AGENT = 0.5
 JOIN_SECONDS = 120.0
 LOOK_SECONDS = 0.5
@@ -138,7 +139,9 @@ class Director:
             await asyncio.sleep(step.for_seconds)
             await self.redis.start()
         else:
-            self.stack.children[step.kill].kill()
+            for name, child in self.stack.children.items():
+                if name.startswith(step.kill):
+                    child.kill()
 
     async def _rotate(self, step: Rotate) -> None:
         """Start a rotation of the CA, and see it to its end. Raises ScenarioFailedError."""
@@ -243,6 +246,7 @@ async def directed(
             state=state,
             http_port=free_port(),
             relay_port=free_port(),
+            hosts=1 + size // AGENTS_PER_HOST,
             schedules=FAST_SCHEDULES,
             certificate_hours=scenario.certificate_minutes / 60
             if scenario.certificate_minutes

@@ -52,7 +52,7 @@ def host_of(options: argparse.Namespace) -> Host:
 
 async def run(options: argparse.Namespace) -> None:
     """Serve until told to end."""
-    listener = bound_socket(options.port, PORT_VARIABLE)
+    listener = bound_socket(options.port, PORT_VARIABLE, shared=options.share_port)
     application = host_of(options).application()
     port = listener.getsockname()[1]
     print(f"Functions host for development only, on http://127.0.0.1:{port}", flush=True)
@@ -65,6 +65,9 @@ def main() -> None:
     parser.add_argument("--app", default="function_app:app", help="module:attribute")
     parser.add_argument("--directory", type=Path, default=REPOSITORY, help="where host.json is")
     parser.add_argument("--port", type=int, default=int(os.environ.get(PORT_VARIABLE, "7071")))
+    parser.add_argument(
+        "--share-port", action="store_true", help="with other hosts that say so, too"
+    )
     parser.add_argument("--ready-file", type=Path, help="JSON with the URL, written when ready")
     parser.add_argument("--state", type=Path, help="keys and timer status (default: STATE/host)")
     options = parser.parse_args()

@@ -26,6 +26,10 @@ class HostConfig:
 
     route_prefix: str = "api"
     function_timeout: timedelta = DEFAULT_TIMEOUT
+    running_at_once: int | None = None
+    """`maxConcurrentRequests`: how many HTTP functions run at a time; the others wait."""
+    outstanding: int | None = None
+    """`maxOutstandingRequests`: beyond these, running and waiting, a request is answered 429."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,14 @@ def read_host_json(path: Path) -> HostConfig:
     return HostConfig(
         route_prefix=http.get("routePrefix", "api").strip("/"),
         function_timeout=time_span(timeout) if timeout else DEFAULT_TIMEOUT,
+        running_at_once=_bound(http.get("maxConcurrentRequests")),
+        outstanding=_bound(http.get("maxOutstandingRequests")),
     )
+
+
+def _bound(value: int | None) -> int | None:
+    """None for no bound, which host.json may write as -1."""
+    return None if value is None or value < 0 else value
 
 
 def time_span(text: str) -> timedelta:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from starlette.routing import Route as StarletteRoute
 from dev.host.config import HostConfig, Keys
 from dev.host.functions import HttpFunction, TimerFunction
 from dev.host.invocation import Invoker
+from dev.host.throttle import Throttle
 from dev.host.timers import TimerRunner
 from shared.telemetry.logs import get_logger
 
@@ -47,6 +48,7 @@ class Host:
         self._keys = keys
         self._body_bytes = body_bytes
         self._invoker = Invoker(str(directory))
+        self._throttle = Throttle(config.running_at_once, config.outstanding)
         self._timers = {
             each.function.name: TimerRunner(each, self._invoker, status_directory, clock)
             for each in timers
@@ -96,24 +98,30 @@ class Host:
                 continue
             if not self._is_allowed(request, each.auth_level):
                 return Response(status_code=401)
-            body = await self._read_body(request)
-            if body is None:
-                return Response(status_code=413)
-            traceparent = request.headers.get("traceparent")
-            context = self._invoker.context(
-                each.function, traceparent, request.headers.get("tracestate", "")
-            )
-            function_request = HttpRequest(
-                method=request.method,
-                url=str(request.url),
-                headers=with_peer(joined(request.headers.items()), request),
-                params=joined(request.query_params.multi_items()),
-                route_params=values,
-                body=body,
-            )
-            answer = await self._invoker.invoke_http(each.function, function_request, context)
-            return as_starlette(answer)
+            async with self._throttle.place() as admitted:
+                return await self._call(each, values, request) if admitted else too_busy()
         return Response(status_code=404)
+
+    async def _call(
+        self, each: HttpFunction, values: Mapping[str, str], request: Request
+    ) -> Response:
+        body = await self._read_body(request)
+        if body is None:
+            return Response(status_code=413)
+        traceparent = request.headers.get("traceparent")
+        context = self._invoker.context(
+            each.function, traceparent, request.headers.get("tracestate", "")
+        )
+        function_request = HttpRequest(
+            method=request.method,
+            url=str(request.url),
+            headers=with_peer(joined(request.headers.items()), request),
+            params=joined(request.query_params.multi_items()),
+            route_params=values,
+            body=body,
+        )
+        answer = await self._invoker.invoke_http(each.function, function_request, context)
+        return as_starlette(answer)
 
     async def run_by_hand(self, request: Request) -> Response:
         """`POST /admin/functions/NAME`: start a timer's run and answer 202 at once."""
@@ -149,6 +157,11 @@ class Host:
             if len(body) > self._body_bytes:
                 return None
         return bytes(body)
+
+
+def too_busy() -> Response:
+    """What Microsoft's host says to one request too many."""
+    return Response("Too Busy", status_code=429)
 
 
 def with_peer(headers: dict[str, str], request: Request) -> dict[str, str]:

@@ -38,14 +38,20 @@ def simulator(settings: StackSettings) -> Program:
     return Program("kube", command, base_environ(settings), ready)
 
 
-def control_plane(settings: StackSettings, environ: Mapping[str, str]) -> Program:
-    """The Functions app in the local host."""
-    ready = settings.state / "run" / "host.json"
+def control_planes(settings: StackSettings, environ: Mapping[str, str]) -> list[Program]:
+    """The Functions app in the local host, once or several times."""
+    return [_control_plane(settings, environ, number) for number in range(settings.hosts)]
+
+
+def _control_plane(settings: StackSettings, environ: Mapping[str, str], number: int) -> Program:
+    suffix = f"-{number + 1}" if number else ""
+    ready = settings.state / "run" / f"host{suffix}.json"
     command = python(
-        "dev.host", "--port", str(settings.http_port), "--state", str(settings.state / "host"),
-        "--ready-file", str(ready),
+        "dev.host", "--port", str(settings.http_port),
+        "--state", str(settings.state / f"host{suffix}"), "--ready-file", str(ready),
+        *(["--share-port"] if settings.hosts > 1 else []),
     )  # fmt: skip
-    return Program("control-plane", command, environ, ready)
+    return Program(f"control-plane{suffix}", command, environ, ready)
 
 
 def relay(settings: StackSettings, environ: Mapping[str, str]) -> Program:

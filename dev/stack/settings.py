@@ -46,6 +46,8 @@ class StackSettings:
     issuer_port: int = field(default_factory=free_port)
     kube_port: int = field(default_factory=free_port)
     """Chosen here, so that a process that is started again is where it was."""
+    hosts: int = 1
+    """Processes of the control plane, on one port; a timer runs in one of them at a time."""
     durable: bool = True
     """Whether PostgreSQL survives a crash of the machine."""
     heartbeat_seconds: int = 10

@@ -149,7 +149,7 @@ class Starter:
             {tid: tenant for tenant, tid in seed.tenants.items()},
         )
         await together(
-            self.run(programs.control_plane(settings, environ)),
+            *(self.run(program) for program in programs.control_planes(settings, environ)),
             self.run(programs.relay(settings, environ)),
         )
 

@@ -6,6 +6,8 @@ poll, "nothing changed", costs one small query.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -24,7 +26,7 @@ from shared.domain.errors import ArcBridgeError
 from shared.services.caller import Caller
 from shared.services.control_plane import ControlPlane
 from shared.store.queries import load
-from shared.store.transaction import Row
+from shared.store.transaction import Row, Transaction
 
 _Q = load("desired")
 
@@ -38,39 +40,56 @@ class StoredAcceptance(WireModel):
     accepted_at: Timestamp
 
 
-async def etag(cp: ControlPlane, caller: Caller) -> str:
-    """The digest of the caller's document."""
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """The caller holds the document already."""
+
+    digest: str
+
+
+async def newer(
+    cp: ControlPlane, caller: Caller, known: Collection[str]
+) -> DesiredDocument | Unchanged:
+    """The caller's document with the control plane's signature, as agents want it; unless its
+    digest is one of `known`.
+
+    One transaction either way: a fleet that is woken at once asks all at once.
+    """
     tenant, cluster_id = _cluster(caller)
     async with cp.db.tenant(tenant) as tx:
-        rows = await tx.all(_Q.outline, tenant=tenant, cluster_id=cluster_id)
-    now = cp.clock()
-    outline = tuple(DesiredExtension.model_construct(**_fields(row, now)) for row in rows)
-    return document_digest(tenant, cluster_id, outline)
-
-
-async def signed(cp: ControlPlane, caller: Caller) -> DesiredDocument:
-    """The caller's document with the control plane's signature, as agents want it."""
-    found, moment = await _read(cp, caller)
+        if known:
+            rows = await tx.all(_Q.outline, tenant=tenant, cluster_id=cluster_id)
+            digest = _digest(tenant, cluster_id, rows, cp.clock())
+            if digest in known:
+                return Unchanged(digest)
+        found, moment = await _read(tx, tenant, cluster_id, cp.clock)
     return await cp.documents.sign(found, moment)
 
 
 async def document(cp: ControlPlane, caller: Caller) -> DesiredDocument:
     """Everything that the caller's cluster should run."""
-    found, _ = await _read(cp, caller)
+    tenant, cluster_id = _cluster(caller)
+    async with cp.db.tenant(tenant) as tx:
+        found, _ = await _read(tx, tenant, cluster_id, cp.clock)
     return found
 
 
-async def _read(cp: ControlPlane, caller: Caller) -> tuple[DesiredDocument, datetime]:
+def _digest(tenant: str, cluster_id: UUID, rows: Sequence[Row], now: datetime) -> str:
+    outline = tuple(DesiredExtension.model_construct(**_fields(row, now)) for row in rows)
+    return document_digest(tenant, cluster_id, outline)
+
+
+async def _read(
+    tx: Transaction, tenant: str, cluster_id: UUID, clock: Callable[[], datetime]
+) -> tuple[DesiredDocument, datetime]:
     """The document, and a moment from which on nothing of it was older."""
-    tenant, cluster_id = _cluster(caller)
-    async with cp.db.tenant(tenant) as tx:
-        # First: what is read after it is as new, and one clock orders all documents.
-        moment = await tx.value(_Q.moment)
-        rows = await tx.all(_Q.outline, tenant=tenant, cluster_id=cluster_id)
-        digests = list({row["spec_digest"] for row in rows if not row["absent"]})
-        specs = await tx.all(_Q.specs, tenant=tenant, digests=digests)
+    # First: what is read after it is as new, and one clock orders all documents.
+    moment = await tx.value(_Q.moment)
+    rows = await tx.all(_Q.outline, tenant=tenant, cluster_id=cluster_id)
+    digests = list({row["spec_digest"] for row in rows if not row["absent"]})
+    specs = await tx.all(_Q.specs, tenant=tenant, digests=digests)
     by_digest = {row["digest"]: ResolvedSpec.model_validate(row["spec"]) for row in specs}
-    now = cp.clock()
+    now = clock()
     extensions = tuple(
         DesiredExtension(
             **_fields(row, now), spec=None if row["absent"] else by_digest[row["spec_digest"]]

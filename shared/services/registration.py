@@ -114,7 +114,7 @@ async def _claim(
     address: str | None,
 ) -> Claim:
     now = cp.clock()
-    async with cp.db.tenant(secret.tenant) as tx:
+    async with cp.db.tenant(secret.tenant, crowded=True) as tx:
         token = await tx.one(_Q.lock_token, tenant=secret.tenant, token_id=secret.token_id)
         flaw = _flaw(token, secret, request.cluster_name, spki(key), now)
         if token is None or flaw is not None:
@@ -209,7 +209,7 @@ async def _settle(
     issued: IssuedCertificate,
 ) -> IssuedCertificate:
     """Store the certificate; of two that raced, the stored one counts for both."""
-    async with cp.db.tenant(caller.tenant) as tx:
+    async with cp.db.tenant(caller.tenant, crowded=True) as tx:
         await tx.one(_Q.lock_token, tenant=caller.tenant, token_id=secret.token_id)
         held = await certificates.held_by(tx, caller.tenant, claim.cluster_id, issued.public_key)
         if held is not None:

@@ -22,7 +22,7 @@ from psycopg import AsyncClientCursor, AsyncConnection
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
-from shared.store.errors import mapped, timed_out
+from shared.store.errors import crowded_out, mapped, timed_out
 from shared.store.queries import load
 from shared.store.transaction import Row, Transaction
 
@@ -38,6 +38,11 @@ class Limits:
 
     min_connections: int = 1
     max_connections: int = 10
+    max_crowded: int = 3
+    """Of these, how many transactions may have at once that queue up behind each other anyway (for
+    a tenant's quota, for the end of its audit trail): the others stay free for the rest."""
+    crowd_seconds: float = 10.0
+    """For waiting until one of these may begin; nothing is held meanwhile."""
     connect_seconds: float = 5.0
     """For one connection, and for waiting on the pool."""
     statement_seconds: float = 10.0
@@ -56,6 +61,7 @@ class Database:
     def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Row]], limits: Limits) -> None:
         self._pool = pool
         self._limits = limits
+        self._crowd = asyncio.Semaphore(limits.max_crowded)
 
     @classmethod
     @asynccontextmanager
@@ -94,17 +100,33 @@ class Database:
 
     @asynccontextmanager
     async def tenant(
-        self, tenant_id: str, *, seconds: float | None = None
+        self, tenant_id: str, *, seconds: float | None = None, crowded: bool = False
     ) -> AsyncIterator[Transaction]:
         """A transaction that sees one tenant. Commits at the end of the block, rolls back on error.
 
         `tenant_id` comes from a credential, never from a path. `seconds` replaces the limits on
-        the transaction and its statements, for work that is known to be long.
+        the transaction and its statements, for work that is known to be long. `crowded`: of many
+        such transactions at once most would only wait for each other, holding a connection each:
+        `Limits.max_crowded` get one. Raises Unavailable when none is free in time.
         """
         if not tenant_id:
             raise ValueError("a tenant's transaction needs the tenant")
-        async with self._transaction(APP_ROLE, tenant_id, seconds) as transaction:
-            yield transaction
+        async with AsyncExitStack() as stack:
+            if crowded:
+                await stack.enter_async_context(self._place_in_the_crowd())
+            yield await stack.enter_async_context(self._transaction(APP_ROLE, tenant_id, seconds))
+
+    @asynccontextmanager
+    async def _place_in_the_crowd(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._limits.crowd_seconds):
+                await self._crowd.acquire()
+        except TimeoutError as error:
+            raise crowded_out() from error
+        try:
+            yield
+        finally:
+            self._crowd.release()
 
     @asynccontextmanager
     async def platform(self, *, seconds: float | None = None) -> AsyncIterator[Transaction]:

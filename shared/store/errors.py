@@ -77,5 +77,10 @@ def timed_out() -> ArcBridgeError:
     return _unavailable("the database did not answer in time", RETRY_DOWN_SECONDS)
 
 
+def crowded_out() -> ArcBridgeError:
+    """The error for a transaction of a kind of which too many are under way."""
+    return _unavailable("too many of these at once", RETRY_BUSY_SECONDS)
+
+
 def _unavailable(detail: str, seconds: float) -> ArcBridgeError:
     return ArcBridgeError(ErrorCode.UNAVAILABLE, detail, retry_after=seconds)

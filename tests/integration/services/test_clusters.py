@@ -166,7 +166,8 @@ async def test_a_cluster_without_extensions_has_an_empty_document_with_a_digest(
     caller = agent(await join(control_plane, "eu-1"))
     document = await desired.document(control_plane, caller)
     assert document.extensions == ()
-    assert document.digest == await desired.etag(control_plane, caller)
+    unchanged = desired.Unchanged(document.digest)
+    assert await desired.newer(control_plane, caller, {document.digest}) == unchanged
 
 
 async def test_a_trail_that_was_tampered_with_says_where(

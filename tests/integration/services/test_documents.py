@@ -8,6 +8,7 @@ from datetime import timedelta
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from shared.contract.desired import DesiredDocument
 from shared.contract.signature import DocumentSignature, signer_uri
 from shared.services import desired
 from shared.services.caller import Caller
@@ -17,9 +18,10 @@ from tests.integration.services.joining import join
 
 
 async def signature_of(cp: ControlPlane, caller: Caller) -> DocumentSignature:
-    found = (await desired.signed(cp, caller)).signature
-    assert found is not None
-    return found
+    found = await desired.newer(cp, caller, ())
+    assert isinstance(found, DesiredDocument)
+    assert found.signature is not None
+    return found.signature
 
 
 async def test_one_key_signs_many_documents_and_is_renewed_at_half_its_life(

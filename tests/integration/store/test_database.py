@@ -114,6 +114,23 @@ async def test_when_every_connection_is_in_use_the_caller_is_told(postgres_url: 
         assert caught.value.code is ErrorCode.UNAVAILABLE
 
 
+async def test_transactions_that_queue_up_leave_connections_to_the_others(
+    postgres_url: str,
+) -> None:
+    limits = Limits(max_connections=2, max_crowded=1, crowd_seconds=0.2)
+    async with Database.open(postgres_url, limits=limits) as database:
+        async with database.tenant("acme", crowded=True):
+            with pytest.raises(ArcBridgeError) as caught:
+                async with database.tenant("acme", crowded=True):
+                    pass
+            async with database.tenant("acme") as tx:
+                assert await tx.one(WHO)
+        async with database.tenant("acme", crowded=True) as tx:
+            assert await tx.one(WHO)
+    assert caught.value.code is ErrorCode.UNAVAILABLE
+    assert caught.value.retry_after == 1.0
+
+
 async def test_the_password_is_asked_for_at_each_new_connection(postgres_url: str) -> None:
     asked = 0
 
