@@ -1,6 +1,7 @@
 """`python -m agent`: read the settings, then serve until told to stop.
 
-`python -m agent upgrade` carries out an upgrade of the agent and ends (`agent.upgrade`).
+`python -m agent upgrade` carries out an upgrade of the agent and ends (`agent.upgrade`);
+`python -m agent uninstall` takes away all that extensions brought (`agent.uninstall`).
 """
 
 from __future__ import annotations
@@ -8,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 
 from agent.errors import AgentError
 from agent.network import prepare
 from agent.process import serve
 from agent.settings import AgentProcessSettings, SettingsError
 from agent.statedir import owned
+from agent.uninstall import uninstall
 from agent.upgrade.command import carry_out_upgrade
 from agent.upgrade.job import COMMAND as UPGRADE
 from shared.telemetry.logs import configure_logging, get_logger
@@ -25,15 +28,21 @@ EXIT_UNUSABLE = 2
 EXIT_FAILED = 1
 
 log = get_logger(__name__)
+UNINSTALL = "uninstall"
+_WORK: dict[tuple[str, ...], Callable[[AgentProcessSettings], Coroutine[None, None, None]]] = {
+    (): serve,
+    (UPGRADE,): carry_out_upgrade,
+    (UNINSTALL,): uninstall,
+}
 
 
 def main(arguments: Sequence[str] = ()) -> int:
     """Exit status: 0 when asked to stop or done, 2 for an unusable call or settings, 1 for
     anything else."""
-    if tuple(arguments) not in ((), (UPGRADE,)):
-        sys.stderr.write(f"usage: python -m agent [{UPGRADE}]\n")
+    work = _WORK.get(tuple(arguments))
+    if work is None:
+        sys.stderr.write(f"usage: python -m agent [{UPGRADE} | {UNINSTALL}]\n")
         return EXIT_UNUSABLE
-    work = carry_out_upgrade if arguments else serve
     try:
         settings = AgentProcessSettings.from_environ()
     except SettingsError as error:
@@ -41,8 +50,11 @@ def main(arguments: Sequence[str] = ()) -> int:
         return EXIT_UNUSABLE
     configure_logging(SERVICE, level=settings.log_level)
     flush = configure_tracing(SERVICE, instance=settings.instance)
+    # Beside the agent of the same pod, which has the directory itself.
+    directory = settings.state_dir / UNINSTALL if work is uninstall else settings.state_dir
+    settings = replace(settings, state_dir=directory)
     try:
-        with owned(settings.state_dir):
+        with owned(directory):
             prepare(settings, os.environ)
             asyncio.run(work(settings))
     except AgentError as error:

@@ -15,10 +15,9 @@ from agent.health import HealthServer
 from agent.kube.client import KubeClient
 from agent.leader import Leader
 from agent.lease.elector import Elector
-from agent.member import NewReconciler
 from agent.metrics import AgentMetrics
 from agent.reconcile.engine import Drivers, Engine
-from agent.reconcile.seam import Reconciler, ReconcileSettings, StatusSink
+from agent.reconcile.seam import ReconcileSettings, StatusSink
 from agent.settings import AgentProcessSettings
 from shared.telemetry.logs import get_logger
 
@@ -64,11 +63,11 @@ async def _take_part(settings: AgentProcessSettings, kube: KubeClient) -> None:
             await elector.run(leader.run)
 
 
-def reconcilers(settings: AgentProcessSettings, kube: KubeClient) -> NewReconciler:
+def reconcilers(settings: AgentProcessSettings, kube: KubeClient) -> Callable[[StatusSink], Engine]:
     """Makes the engine of a member. It acts in the reconciler's name, not in the agent's own."""
     work_dir = settings.state_dir / "work"
 
-    def new(sink: StatusSink) -> Reconciler:
+    def new(sink: StatusSink) -> Engine:
         work_dir.mkdir(mode=0o700, exist_ok=True)
         own = ReconcileSettings(
             helm=settings.helm,

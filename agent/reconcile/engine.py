@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from agent.reconcile.manifest_deployer import Build, ManifestDeployer, kustomize
 from agent.reconcile.own_chart import OwnChartDeployer
 from agent.reconcile.owned import OwnedObjects, Sighting
 from agent.reconcile.pulse import Intent
-from agent.reconcile.record import RecordStore, SourceKind
+from agent.reconcile.record import ExtensionRecord, RecordStore, SourceKind
 from agent.reconcile.referenced_secrets import ReferencedSecrets
 from agent.reconcile.seam import (
     ExtensionStatus,
@@ -173,6 +173,15 @@ class Engine:
         for worker in self._workers.values():
             worker.tell_again()
 
+    async def remove_all(self) -> AsyncIterator[tuple[str, str]]:
+        """Take away everything that was ever applied here, dependents first; gives each
+        extension's name and what is to be said of it. Not beside `run`. Raises AgentError."""
+        records = RecordStore(self._kube.acting_as(None), self._settings.state_namespace)
+        for record in dependents_first(await records.load_all()):
+            said = await self._deployers[record.source].remove(record)
+            await records.forget(record.extension)
+            yield record.extension, said
+
     def counters(self) -> ExtensionTally:
         """Numbers for the heartbeat; tombstones are not counted."""
         present = [w for w in self._workers.values() if _is_present(w)]
@@ -239,6 +248,18 @@ class Engine:
             if not worker.is_ready:
                 return f"It waits for {name} to be ready"
         return None
+
+
+def dependents_first(records: Sequence[ExtensionRecord]) -> list[ExtensionRecord]:
+    """In the order of taking away: nothing goes before what depends on it. A cycle, which the
+    control plane refuses, is cut by name."""
+    left = {record.extension: record for record in records}
+    ordered = []
+    while left:
+        needed = {name for record in left.values() for name in record.depends_on}
+        free = sorted(left.keys() - needed) or sorted(left)[:1]
+        ordered += [left.pop(name) for name in free]
+    return ordered
 
 
 def _sweep(work_dir: Path) -> None:

@@ -121,7 +121,7 @@ class Pursuit:
         moved = kind is SourceKind.HELM and record.namespace != spec.namespace
         as_user = account_user(spec.namespace, spec.service_account)
         if record.source is kind and not moved:
-            await self._reporter.remember(as_user=as_user)
+            await self._reporter.remember(as_user=as_user, depends_on=spec.depends_on)
             return
         if record.generation:
             await self._s.deployers[record.source].remove(record)
@@ -131,6 +131,7 @@ class Pursuit:
                     "source": kind,
                     "namespace": spec.namespace,
                     "as_user": as_user,
+                    "depends_on": spec.depends_on,
                     "inventory": (),
                     "secrets": (),
                     "content_digest": None,

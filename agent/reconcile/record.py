@@ -70,6 +70,8 @@ class ExtensionRecord(WireModel):
     namespace: Name
     as_user: str | None = None
     """In whose name it was applied, and is removed."""
+    depends_on: tuple[Name, ...] = ()
+    """What it needed when it was applied: it is taken away before them."""
     generation: Annotated[int, Field(ge=0)] = 0
     """The newest that was worked on."""
     revision: Annotated[int, Field(ge=1)] = 1
@@ -146,6 +148,15 @@ class RecordStore:
         except ValidationError:
             log.warning("record unreadable, starting anew", extension=extension)
             return None
+
+    async def load_all(self) -> tuple[ExtensionRecord, ...]:
+        """Every record that can be read. Raises KubeError."""
+        page = await self._kube.list(
+            _CONFIG_MAPS, self._namespace, label_selector=f"{RECORD_LABEL}=extension"
+        )
+        names = [item["metadata"]["name"].removeprefix(_PREFIX) for item in page.items]
+        found = [await self.load(name) for name in names]
+        return tuple(record for record in found if record is not None)
 
     async def save(self, record: ExtensionRecord) -> None:
         """Write the record; returns once the cluster holds it."""
