@@ -13,8 +13,10 @@ import pytest
 import yaml
 
 from dev.state import REPOSITORY, state_directory
+from relay.metrics import RelayMetrics
 from relay.settings import RelaySettings
 from shared.settings import Settings
+from shared.telemetry.metrics import Registry
 from tests.infra.test_bicep_and_code import TUNED_IN_CODE, settings_of
 from tests.integration.kube.conftest import simulator
 
@@ -30,6 +32,36 @@ VALUES: dict[str, Any] = {
     },
     "controlPlane": {"ingress": {"enabled": True, "tlsSecret": "tls"}},
 }
+KEDA: dict[str, Any] = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "scaledobjects.keda.sh"},
+    "spec": {
+        "group": "keda.sh",
+        "scope": "Namespaced",
+        "names": {"kind": "ScaledObject", "plural": "scaledobjects", "singular": "scaledobject"},
+        "versions": [
+            {
+                "name": "v1alpha1",
+                "served": True,
+                "storage": True,
+                "schema": {
+                    "openAPIV3Schema": {
+                        "type": "object",
+                        "properties": {
+                            "spec": {
+                                "type": "object",
+                                "required": ["scaleTargetRef", "triggers"],
+                                "x-kubernetes-preserve-unknown-fields": True,
+                            }
+                        },
+                    }
+                },
+            }
+        ],
+    },
+}
+"""As KEDA's own, as far as it is used here."""
 AGENT_VALUES = {
     "controlPlaneUrl": "https://arcbridge.example.org",
     "caPin": f"sha256:{'0' * 64}",
@@ -106,6 +138,9 @@ def test_an_api_server_takes_every_object(
     tools: Tools, tmp_path: Path, chart: Path, values: dict[str, Any]
 ) -> None:
     found = tools.rendered(chart, values)
+    if chart is CHART:
+        found += by_kind(tools, "HorizontalPodAutoscaler", by="hpa")
+        found += [KEDA, *by_kind(tools, "ScaledObject", by="keda", prometheus="http://p:9090")]
     # A definition has to be there before an object of its kind can be tried.
     kinds = [each for each in found if each["kind"] == "CustomResourceDefinition"]
     for group, options in ((kinds, []), (found, ["--dry-run=server"])):
@@ -124,6 +159,47 @@ def containers(tools: Tools, **changes: Any) -> dict[str, dict[str, Any]]:
         if found["kind"] in ("Deployment", "Job")
         for container in found["spec"]["template"]["spec"]["containers"]
     }
+
+
+def by_kind(tools: Tools, kind: str, **autoscaling: Any) -> list[dict[str, Any]]:
+    objects = tools.rendered(CHART, VALUES | {"autoscaling": autoscaling})
+    return [found for found in objects if found["kind"] == kind]
+
+
+def test_replicas_are_set_by_one_alone(tools: Tools) -> None:
+    assert [each["spec"]["replicas"] for each in by_kind(tools, "Deployment")] == [2, 2]
+    for by in ("hpa", "keda"):
+        for deployment in by_kind(tools, "Deployment", by=by):
+            assert "replicas" not in deployment["spec"], by
+
+
+def test_an_autoscaler_keeps_the_least_and_asks_for_the_cpu_that_containers_request(
+    tools: Tools,
+) -> None:
+    scalers = by_kind(tools, "HorizontalPodAutoscaler", by="hpa")
+    assert {(s["spec"]["minReplicas"], s["spec"]["maxReplicas"]) for s in scalers} == {
+        (2, 10),
+        (2, 20),
+    }
+    targets = {scaler["spec"]["scaleTargetRef"]["name"] for scaler in scalers}
+    deployments = by_kind(tools, "Deployment", by="hpa")
+    assert targets == {each["metadata"]["name"] for each in deployments}
+    for container in containers(tools).values():
+        assert container["resources"]["requests"]["cpu"]
+
+
+def test_keda_scales_relays_by_a_metric_that_they_have(tools: Tools) -> None:
+    scaled = by_kind(tools, "ScaledObject", by="keda", prometheus="http://prometheus:9090")
+    triggers = {s["metadata"]["name"]: s["spec"]["triggers"] for s in scaled}
+    assert [each["type"] for each in triggers["arcbridge-control-plane"]] == ["cpu"]
+    [_, streams] = triggers["arcbridge-relay"]
+    assert streams["metadata"]["query"] == (
+        'sum(arcbridge_relay_streams{namespace="arcbridge-system"})'
+    )
+    assert RelayMetrics(registry := Registry()).streams
+    assert b"arcbridge_relay_streams" in registry.render()[0]
+    without = by_kind(tools, "ScaledObject", by="keda")
+    assert all(len(each["spec"]["triggers"]) == 1 for each in without)
 
 
 def environ(container: dict[str, Any]) -> dict[str, str]:
@@ -190,6 +266,7 @@ def test_the_schema_is_expanded_before_and_contracted_after(tools: Tools) -> Non
         {"oidc": {"audience": "x", "tenants": {"d": "t"}, "groups": {"g": "emperor"}}},
         {"relay": {"replicas": 1}},
         {"replica": 2},
+        {"autoscaling": {"by": "magic"}},
         {"certificateHours": 721},
     ],
 )

@@ -71,8 +71,9 @@ def test_the_worker_library_finds_every_function_and_the_app_is_ready(
     assert found["status"] == 200
     assert found["ready"] == {"ready": True, "postgres": True, "redis": True}
     assert not FOREIGN & set(found["modules"])  # type: ignore[call-overload] # likewise
-    size, seconds = package.megabytes(built), found["import_seconds"]
-    figures = f"{size:.1f} MB, {len(functions)} functions, {seconds} s to import"
+    size, seconds = package.megabytes(built), found["import_cpu_seconds"]
+    took = f"{found['import_seconds']} s to import, {seconds} s of the processor"
+    figures = f"{size:.1f} MB, {len(functions)} functions, {took}"
     with capsys.disabled():
         print(f"\nFunctions package: {figures}")  # noqa: T201 - the figures are for whoever runs it
     assert size < LIMIT_MB
