@@ -37,6 +37,7 @@ class Parameter:
     """A `param` line and its decorators."""
 
     name: str
+    type: str
     required: bool
     decorators: frozenset[str]
     allowed: tuple[str, ...] | None
@@ -88,9 +89,9 @@ class Bicep:
                 continue
             before = self.root.named_children[index - 1] if index else None
             decorated = before if before is not None and before.type == "decorators" else None
-            name, _, *default = node.named_children
+            name, kind, *default = node.named_children
             found[text(name)] = Parameter(
-                text(name), not default, _names(decorated), _allowed(decorated)
+                text(name), text(kind), not default, _names(decorated), _allowed(decorated)
             )
         return found
 
@@ -129,6 +130,14 @@ class Bicep:
     def assigned(self) -> set[str]:
         """What a parameter file gives."""
         return set(_ASSIGNED.findall(self.source))
+
+    def assignments(self) -> dict[str, str]:
+        """What a parameter file gives, each with the source of its value."""
+        return {
+            text(node.named_children[0]): text(node.named_children[-1])
+            for node in self.root.named_children
+            if node.type == "variable_declaration"
+        }
 
 
 def environment(source: str) -> set[str]:

@@ -105,6 +105,27 @@ def test_a_parameter_file_chooses_allowed_values(path: Path) -> None:
         assert allowed is None or value in allowed, name
 
 
+TYPES = (
+    (r"'[^']*'|readEnvironmentVariable\(.*\)", {"string"}),
+    (r"\d+|int\(.*\)", {"int"}),
+    (r"true|false|bool\(.*\)", {"bool"}),
+    (r"\[.*\]", {"array"}),
+    (r"\{.*\}", {"object"}),
+    (r"json\(.*\)", {"array", "object"}),
+)
+"""Forms of a value, and what they can be given to."""
+
+
+@every_parameter_file
+def test_a_parameter_file_gives_values_of_the_right_type(path: Path) -> None:
+    parameters = Bicep(MAIN).parameters()
+    for name, value in Bicep(path).assignments().items():
+        kinds = next((kinds for form, kinds in TYPES if re.fullmatch(form, value, re.S)), None)
+        assert kinds is not None, f"{name}: {value} has a form that nobody checks"
+        declared = parameters[name].type
+        assert ("array" if declared.endswith("[]") else declared) in kinds, name
+
+
 def test_the_modules_allow_what_main_allows() -> None:
     main = Bicep(MAIN)
     own = main.parameters()
