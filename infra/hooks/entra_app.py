@@ -14,6 +14,7 @@ import argparse
 import json
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +31,15 @@ AZURE_CLI = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
 FIRST = (Role.ADMIN, Role.PLATFORM_ADMIN)
 SCOPE = "access"
 COMMAND_SECONDS = 120
+ATTEMPTS = 8
+PAUSE_SECONDS = 5.0
+NOT_YET = ("Request_ResourceNotFound", "NoBackingApplicationObject", "does not reference a valid")
+"""What a directory answers that has not told all of its replicas of a new application yet."""
 Document = dict[str, Any]
+
+
+class CommandFailedError(Exception):
+    """A command ended with an error; the text is what it said."""
 
 
 def stable_id(kind: str, name: str) -> str:
@@ -111,12 +120,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--name", required=True, help="unique name of the application")
     parser.add_argument("--tenant", required=True, help="ArcBridge tenant of this directory")
     chosen = parser.parse_args(arguments)
-    app_id, principal = register(chosen.name)
+    try:
+        return _register(chosen.name, chosen.tenant)
+    except CommandFailedError as error:
+        sys.stderr.write(f"ArcBridge could not be registered: {error}\n")
+        return 1
+
+
+def _register(name: str, tenant: str) -> int:
+    app_id, principal = register(name)
     person = str(_graph("get", f"{GRAPH}/me")["id"])
     appointed = appoint(principal, person, FIRST)
     directory = json.loads(_run("az", "account", "show", "--output", "json"))["tenantId"]
     _run("azd", "env", "set", "ARCBRIDGE_OIDC_AUDIENCE", app_id)
-    _run("azd", "env", "set", "ARCBRIDGE_OIDC_TENANTS", json.dumps({directory: chosen.tenant}))
+    _run("azd", "env", "set", "ARCBRIDGE_OIDC_TENANTS", json.dumps({directory: tenant}))
     given = ", ".join(role.value for role in appointed) or "no role that you did not have"
     sys.stdout.write(f"application {app_id}; you were given {given}\n")
     return 0
@@ -132,14 +149,25 @@ def _graph(
             *(["Prefer=create-if-missing"] if create else []),
         ]
         command += ["--headers", *headers, "--body", json.dumps(body)]
-    answer = _run(*command)
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            answer = _run(*command)
+        except CommandFailedError as error:
+            if attempt == ATTEMPTS or not any(words in str(error) for words in NOT_YET):
+                raise
+            time.sleep(PAUSE_SECONDS)
+        else:
+            break
     return dict(json.loads(answer)) if answer.strip() else {}
 
 
 def _run(*command: str) -> str:
-    return subprocess.run(  # noqa: S603 - a fixed command, its arguments apart
-        command, check=True, capture_output=True, text=True, timeout=COMMAND_SECONDS
-    ).stdout
+    done = subprocess.run(  # noqa: S603 - a fixed command, its arguments apart
+        command, check=False, capture_output=True, text=True, timeout=COMMAND_SECONDS
+    )
+    if done.returncode != 0:
+        raise CommandFailedError(f"{' '.join(command[:4])}: {done.stderr.strip()}")
+    return done.stdout
 
 
 if __name__ == "__main__":

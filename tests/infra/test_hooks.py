@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import importlib.util
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -138,6 +140,49 @@ PROVISIONED = {
     "ARCBRIDGE_VAULT_NAME": "vault",
     "ARCBRIDGE_RESOURCE_GROUP": "group",
 }
+
+
+@pytest.fixture
+def entra_app() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("entra_app", HOOKS / "entra_app.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_directory_that_does_not_know_the_new_application_yet_is_asked_again(
+    entra_app: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = [
+        "Request_ResourceNotFound: no such object",
+        "NoBackingApplicationObject",
+        "",
+        "Denied",
+    ]
+    pauses: list[float] = []
+
+    def run(*command: str) -> str:
+        if said := answers.pop(0):
+            raise entra_app.CommandFailedError(said)
+        return '{"id": "principal"}'
+
+    monkeypatch.setattr(entra_app, "_run", run)
+    monkeypatch.setattr("time.sleep", pauses.append)
+    assert entra_app._graph("get", "https://graph.test/x") == {"id": "principal"}
+    assert pauses == [entra_app.PAUSE_SECONDS] * 2
+    with pytest.raises(entra_app.CommandFailedError, match="Denied"):
+        entra_app._graph("get", "https://graph.test/x")
+    assert len(pauses) == 2
+
+
+def test_what_az_says_reaches_the_person_who_runs_it(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "tools" / "az").write_text("#!/bin/sh\necho 'run az login first' >&2; exit 1\n")
+    done = register(run)
+    assert done.returncode == 1
+    assert "run az login first" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_the_first_provision_certifies_the_key_and_imports_the_relay(
