@@ -82,6 +82,11 @@ class Agent:
         self.credential = replace(self.credential, roots=sent.bundle.encode())
         assert self.held == sent.digest
         await self.link.beat(ca_bundle_digest=self.held)
+        await eventually(self._is_heard)
+
+    async def _is_heard(self) -> bool:
+        stream = self._site.relays[self._relay].registry.get(self.credential.key)
+        return stream is not None and stream.bundle_held == self.held
 
     async def renews(self) -> None:
         key = ec.generate_private_key(ec.SECP256R1())
@@ -160,7 +165,7 @@ async def test_an_agent_that_was_away_meets_a_relay_it_knows(site: Site) -> None
         assert await site.states() == ["Issuing", "Prepared"]
         override = CaRotateRequest(override_offline=True, reason="its site is closed for a week")
         await ca.rotate(site.cp, PLATFORM, override)
-    assert await site.states() == ["Retiring", "Issuing"]
+        await swept_until(site, CaState.RETIRING, CaState.ISSUING)
     await ca_rotation.sweep(site.cp)
     # Not everyone knows the new root, so relays still present the old one's certificates.
     async with away.connected():
@@ -188,10 +193,18 @@ async def test_who_joins_with_the_pin_of_before_is_certified_by_the_ca_it_pinned
 async def test_asking_again_changes_nothing_and_two_sweeps_at_once_take_each_step_once(
     site: Site,
 ) -> None:
-    await ca.rotate(site.cp, PLATFORM, NEXT)
-    await ca.rotate(site.cp, PLATFORM, NEXT)
-    await asyncio.gather(*(ca_rotation.sweep(site.cp) for _ in range(4)))
-    await swept_until(site, CaState.RETIRING, CaState.ISSUING)
+    (agent,) = await enrolled(site, 1)
+    async with agent.connected():
+        for _ in range(3):
+            await ca.rotate(site.cp, PLATFORM, NEXT)
+        assert await site.states() == ["Issuing", "Prepared"]
+        await agent.takes_the_roots()
+
+        async def activated() -> bool:
+            await asyncio.gather(*(ca_rotation.sweep(site.cp) for _ in range(4)))
+            return await site.states() == ["Retiring", "Issuing"]
+
+        await eventually(activated)
     trail = await events.list_events(site.cp, admin())
     actions = [each.action for each in trail.items if each.action.startswith("ca.")]
     assert sorted(set(actions)) == sorted(actions)
@@ -204,21 +217,25 @@ async def test_asking_again_changes_nothing_and_two_sweeps_at_once_take_each_ste
 async def test_a_crash_at_any_step_is_made_up_by_the_next_run(
     site: Site, monkeypatch: pytest.MonkeyPatch, place: str, time: int
 ) -> None:
-    await ca.rotate(site.cp, PLATFORM, NEXT)
     failpoints.reset()
     monkeypatch.setenv(failpoints.VARIABLE, f"{place}=raise@{time}")
     crashed = 0
 
-    async def gone() -> bool:
+    async def survives(call: Awaitable[object]) -> None:
         nonlocal crashed
         try:
-            await ca_rotation.sweep(site.cp)
+            await call
         except Failpoint:
             crashed += 1
+
+    async def gone() -> bool:
+        await survives(ca_rotation.sweep(site.cp))
         if await site.states() == ["Retiring", "Issuing"]:
             later(site, minutes=3)
         return await site.states() == ["Issuing"]
 
+    await survives(ca.rotate(site.cp, PLATFORM, NEXT))
+    assert len(await site.states()) == 2
     await eventually(gone)
     assert crashed == 1
 

@@ -374,7 +374,8 @@ def test_a_cluster_that_waits_is_turned_away(cli: Cli, http: httpx.Client) -> No
 
 def test_who_runs_the_platform_sees_and_rotates_the_ca(cli: Cli) -> None:
     before = data(cli("ca", "status", "-o", "json", person="platform@demo"))
-    assert [each["state"] for each in before["generations"]] == ["Issuing"]
+    states = [each["state"] for each in before["generations"]]
+    assert states.count("Issuing") == 1
     assert cli("ca", "status", person="admin@demo").exit_code == Exit.DENIED
     assert cli("ca", "rotate", "--override-offline", person="platform@demo").exit_code == Exit.USAGE
     rotated = ok(cli("ca", "rotate", person="platform@demo"))

@@ -1,7 +1,7 @@
-"""A stand-in for Key Vault over HTTPS: its challenge, its key, its sign operation, and its faults.
+"""A stand-in for Key Vault over HTTPS: its challenge, its keys, its sign operation, and its faults.
 
-Azure's own client talks to it. It holds a P-256 key and signs digests, as the real one does; it
-knows no access policies.
+Azure's own client talks to it. It holds versions of a P-256 key and signs digests, as the real one
+does; it knows no access policies.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 KEY_PATH = "/keys/issuing/0123456789abcdef0123456789abcdef"
+NEXT_KEY_PATH = "/keys/issuing/fedcba9876543210fedcba9876543210"
 TOKEN = "a-token-of-the-identity-provider"
 
 
@@ -32,22 +33,24 @@ class KeyVault:
     """What it holds, and how it behaves just now."""
 
     def __init__(self, key: ec.EllipticCurvePrivateKey) -> None:
-        self.key = key
+        self.keys = {KEY_PATH: key}
+        """By the path of their version."""
         self.status = 200
         self.delay_seconds = 0.0
         self.signatures = 0
         self.url = ""
 
     def answer(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        kid = f"{self.url}{KEY_PATH}"
-        if path != f"{KEY_PATH}/sign":
-            numbers = self.key.public_key().public_numbers()
+        version = path.removesuffix("/sign")
+        kid = f"{self.url}{version}"
+        if version == path:
+            numbers = self.keys[version].public_key().public_numbers()
             x, y = (b64(n.to_bytes(32, "big")) for n in (numbers.x, numbers.y))
             key = {"kid": kid, "kty": "EC-HSM", "crv": "P-256", "x": x, "y": y}
             return {"key": {**key, "key_ops": ["sign"]}, "attributes": {"enabled": True}}
         assert body["alg"] == "ES256"
         digest = base64.urlsafe_b64decode(body["value"] + "==")
-        der = self.key.sign(digest, ec.ECDSA(utils.Prehashed(hashes.SHA256())))
+        der = self.keys[version].sign(digest, ec.ECDSA(utils.Prehashed(hashes.SHA256())))
         r, s = utils.decode_dss_signature(der)
         self.signatures += 1
         return {"kid": kid, "value": b64(r.to_bytes(32, "big") + s.to_bytes(32, "big"))}
