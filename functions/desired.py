@@ -79,15 +79,16 @@ async def desired_publish(
 
     Publishing makes a revision and a rollout; the same content again makes neither.
     """
+    if query.dry_run is None:
+        return await publish.publish(call.cp, call.caller, body)
+    await call.cp.limits.check(rate_limit.FORESEE, call.caller.tenant)
     if query.dry_run is DryRun.PLAN:
         return await plan.plan(call.cp, call.caller, body)
-    if query.dry_run is DryRun.SIMULATE:
-        return await simulate.simulate(
-            call.cp,
-            call.caller,
-            body,
-            failures=query.failures,
-            offline=query.offline,
-            seed=query.seed,
-        )
-    return await publish.publish(call.cp, call.caller, body)
+    return await simulate.simulate(
+        call.cp,
+        call.caller,
+        body,
+        failures=query.failures,
+        offline=query.offline,
+        seed=query.seed,
+    )

@@ -48,6 +48,8 @@ IDEMPOTENCY_KEPT: Final = timedelta(hours=24)
 REGISTER_PER_ADDRESS: Final = (1.0, 10)
 """Rate per second and burst; the same shape below."""
 PUBLISH_PER_TENANT: Final = (10.0, 50)
+FORESEE_PER_TENANT: Final = (0.5, 30)
+"""Plans and simulations: one of 10,000 clusters takes about a second of CPU."""
 STATUS_PER_CLUSTER: Final = (5.0, 100)
 
 CLUSTERS_PER_TENANT: Final = 10_000

@@ -43,6 +43,7 @@ def _limit(name: str, per_second_and_burst: tuple[float, int]) -> Limit:
 
 REGISTER = _limit("register", limits.REGISTER_PER_ADDRESS)
 PUBLISH = _limit("publish", limits.PUBLISH_PER_TENANT)
+FORESEE = _limit("foresee", limits.FORESEE_PER_TENANT)
 STATUS = _limit("status", limits.STATUS_PER_CLUSTER)
 RENEW = Limit("renew", Rate(per_minute=1, burst=2))
 
