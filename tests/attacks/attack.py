@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tests.attacks.target import Target
 
 Play = Callable[["Target"], Awaitable[str]]
-DEADLINE_SECONDS = 90.0
+DEADLINE_SECONDS = 240.0
 
 
 class NotHeldError(Exception):

@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
 import secrets
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,7 +23,8 @@ from psycopg import sql
 from shared.contract.canonical import digest_bytes
 from tests.attacks.attack import held, row
 from tests.attacks.extensions import VICTIM, manifest
-from tests.attacks.target import Target, eventually
+from tests.attacks.target import PRIVATE_HOST, Target, eventually
+from tests.integration.agent.reconcile.https_server import Page
 from tests.integration.agent.reconcile.sources import chart_archive
 
 MEANT = {"values": {("revisions", "spec"), ("resolved_specs", "spec")}}
@@ -33,7 +36,8 @@ LISTS = (
 LEAKY = """
 {{ fail (printf "cannot go on with password=%s" .Values.auth.password) }}
 """
-SAMPLE_SECONDS = 0.02
+SAMPLE_SECONDS = 0.1
+LOOKS = 10
 
 
 class Canaries:
@@ -42,7 +46,16 @@ class Canaries:
     def __init__(self) -> None:
         self.by_kind = {
             kind: f"canary-{kind.replace(' ', '-')}-{secrets.token_hex(12)}"
-            for kind in ("values", "live secret", "bearer", "header", "url", "assertion", "cookie")
+            for kind in (
+                "values",
+                "live secret",
+                "bearer",
+                "header",
+                "url",
+                "assertion",
+                "cookie",
+                "credentials",
+            )
         }
 
     def add(self, kind: str, secret: str) -> None:
@@ -68,7 +81,7 @@ def _encoded(secret: str) -> str:
 
 @row(
     "logs, status, traces",
-    "planted secrets: values, live Secrets, tokens, headers, credentials in URLs, the servers' own",
+    "planted secrets: values, live Secrets, tokens, headers, charts' logins, URLs, our own",
     expected="nowhere but where they are meant to be",
 )
 async def planted(target: Target) -> str:
@@ -103,7 +116,9 @@ async def _plant(target: Target, canaries: Canaries) -> str:
     canaries.add("redis password", target.stack.stores.redis_url.split("@")[0].rpartition(":")[2])
     await _plant_in_calls(target, canaries, made["token"])
     ends = await asyncio.gather(
-        _plant_in_values(target, canaries), _plant_in_failures(target, canaries)
+        _plant_in_values(target, canaries),
+        _plant_in_failures(target, canaries),
+        _plant_in_credentials(target, canaries),
     )
     return "; ".join(ends)
 
@@ -180,6 +195,46 @@ async def _plant_in_failures(target: Target, canaries: Canaries) -> str:
     return f"{len(outcomes)} charts that fail"
 
 
+async def _plant_in_credentials(target: Target, canaries: Canaries) -> str:
+    """The login of a chart repository, in a Secret of the cluster: taken once, refused once."""
+    login = base64.b64encode(f"robot:{canaries['credentials']}".encode()).decode()
+    canaries.add("login", login)
+    entry = "{name: web, version: 1.0.0, urls: [web-1.0.0.tgz]}"
+    index = f"apiVersion: v1\nentries: {{web: [{entry}]}}\n".encode()
+    for path, authorization in (("/mine", f"Basic {login}"), ("/theirs", "Basic other")):
+        target.web(f"{path}/index.yaml", Page(index, authorization=authorization))
+        target.web(f"{path}/web-1.0.0.tgz", Page(chart_archive(), authorization=authorization))
+    outcomes = {}
+    for name, path in (("attack-login", "/mine"), ("attack-login-refused", "/theirs")):
+        await target.apply(VICTIM, *_secret(name, target.web_port, canaries["credentials"]))
+        repo = f"https://{PRIVATE_HOST}:{target.web_port}{path}"
+        helm = {"repo": repo, "chart": "web", "version": "1.0.0"}
+        source = {"helm": helm | {"credentialsRef": {"name": "login"}}}
+        outcomes[path] = (await target.verdict(manifest(name, source)))["state"]
+    held(outcomes == {"/mine": "Succeeded", "/theirs": "Failed"}, f"the login: {outcomes}")
+    return "a repository's login"
+
+
+def _secret(namespace: str, port: int, password: str) -> tuple[dict[str, Any], ...]:
+    """A namespace with the login that its extension names."""
+    meta = {
+        "name": "login",
+        "namespace": namespace,
+        "labels": {"arcbridge.io/credentials-for": "artifacts"},
+        "annotations": {"arcbridge.io/hosts": f"{PRIVATE_HOST}:{port}"},
+    }
+    return (
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}},
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": "kubernetes.io/basic-auth",
+            "metadata": meta,
+            "stringData": {"username": "robot", "password": password},
+        },
+    )
+
+
 @asynccontextmanager
 async def overheard(target: Target) -> AsyncIterator[dict[str, list[str]]]:
     """What passes by for the length of the block: Redis's commands, the tools' arguments."""
@@ -203,19 +258,25 @@ async def _redis_commands(target: Target, heard: list[str]) -> None:
 
 
 async def _arguments(heard: list[str]) -> None:
-    """The command lines of helm and kubectl, looked at again and again."""
+    """The command lines of helm, of each new process looked at some times: it may still change."""
+    looks: Counter[str] = Counter()
     known: set[bytes] = set()
     while True:
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
-                try:
-                    line = (entry / "cmdline").read_bytes()
-                except OSError:
-                    continue
-                if line not in known and b"/helm\0" in line + b"\0":
+        for pid in filter(str.isdigit, os.listdir("/proc")):  # noqa: PTH208 - as cheap as it can be
+            if looks[pid] < LOOKS:
+                looks[pid] += 1
+                line = _command_line(pid)
+                if b"/helm\0" in line and line not in known:
                     known.add(line)
                     heard.append(line.decode(errors="replace"))
         await asyncio.sleep(SAMPLE_SECONDS)
+
+
+def _command_line(pid: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 async def _search(target: Target, canaries: Canaries) -> dict[str, set[str]]:

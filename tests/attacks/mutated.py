@@ -7,7 +7,7 @@ from tests.attacks.target import Target
 from tests.mutations import played
 
 SEED = 20_260_101
-REQUESTS = 1_000
+REQUESTS = 400
 GROWTH_BYTES = 48 * 1024 * 1024
 
 

@@ -42,7 +42,7 @@ RESTRICTED = "eu-1"
 ALLOWED_NAMESPACE = "attack-allowed"
 RELAY_CONNECTIONS = 2_000
 """What the relay takes here, so that 10,000 are too many of them on any machine."""
-EVENTUALLY_SECONDS = 60.0
+EVENTUALLY_SECONDS = 120.0
 PRIVATE_HOST = "localhost"
 """Where the attacker's web server is: agents are told that this host may have a private address."""
 
@@ -212,6 +212,12 @@ class Target:
         """What `kubectl -o json` prints."""
         found = next(each for each in self.stack.clusters if each.name == cluster)
         return await (await self.surface()).kubectl_json(found, *arguments)
+
+    async def apply(self, cluster: str, *objects: dict[str, Any]) -> None:
+        """Apply objects as an admin of the cluster."""
+        found = next(each for each in self.stack.clusters if each.name == cluster)
+        text = "\n---\n".join(json.dumps(each) for each in objects)
+        await (await self.surface()).kubectl(found, "apply", "-f", "-", stdin=text)
 
     async def objects(self, cluster: str, namespace: str) -> list[str]:
         """Names of the objects that someone put into a namespace of a cluster."""

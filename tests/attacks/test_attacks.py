@@ -11,7 +11,7 @@ from tests.attacks.playing import play_all
 from tests.attacks.table import TABLE
 from tests.attacks.target import running_target
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -29,7 +29,8 @@ async def test_it_holds(attack: Attack, outcomes: dict[Attack, Outcome]) -> None
     assert outcome.held, f"expected: {attack.expected}; seen: {outcome.seen}"
 
 
-def test_the_documentation_has_every_row() -> None:
+def test_the_documentation_has_every_row_where_it_says_so() -> None:
     text = (REPOSITORY / "docs" / "security.md").read_text()
-    missing = [each.documented for each in TABLE if each.documented not in text]
+    table = text.partition("| entry point | attack |")[2]
+    missing = [each.documented for each in TABLE if each.documented not in table]
     assert not missing, "put what `python -m tests.attacks --table` prints into docs/security.md"

@@ -25,7 +25,8 @@ from shared.rpc.verdict import Verdict
 from shared.services.cluster_key import ClusterKey
 
 TRUST_DOMAIN = "arcbridge.local"
-WAIT = 8.0
+WAIT = 20.0
+"""A deadline, not a pause: long enough for a machine that has much else to do."""
 
 
 @dataclass(frozen=True)
