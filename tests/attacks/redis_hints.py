@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from uuid import uuid4
 
@@ -49,7 +48,7 @@ async def forged_entries(target: Target) -> str:
         await redis.hset(heartbeats.HASH, str(key), forged)  # type: ignore[misc] # as above
     for topic in (Topic.DESIRED, Topic.REVOKED, Topic.SESSION):
         await wakeups.publish(redis, [Wake(topic, dict.fromkeys(real, 2**40))])
-    await asyncio.sleep(2.5)  # a flush of heartbeats runs every two seconds here
+    await eventually(lambda: _taken_aside(target, str(mine)))
     await redis.flushall()
     state = (await target.ask("GET", "clusters/attack-never-connected")).json()["state"]
     outcome = await target.verdict(manifest("attack-after-redis", files()))
@@ -62,6 +61,11 @@ async def forged_entries(target: Target) -> str:
     held(state == "Pending" and outcome["state"] == "Succeeded", seen)
     held(epochs == await _epochs(target) and not any(restarts.values()), f"{seen}; {restarts}")
     return seen
+
+
+async def _taken_aside(target: Target, key: str) -> bool:
+    """Whether a flush has read the forged heartbeat."""
+    return not await target.redis.hexists(heartbeats.HASH, key)  # type: ignore[misc] # as above
 
 
 async def _epochs(target: Target) -> dict[str, int]:

@@ -114,8 +114,8 @@ async def guessed_again_and_again(target: Target) -> str:
     most = REGISTER_PER_ADDRESS[1] + REGISTER_PER_ADDRESS[0] * (seconds + 1)
     looked_at = GUESSES - len(limited)
     seen = (
-        f"{looked_at} looked at in {seconds:.1f} s, {len(limited)} answered 429, half of all with a "
-        f"forged X-Forwarded-For; another address {other.status_code}"
+        f"{looked_at} looked at in {seconds:.1f} s, {len(limited)} answered 429, half of them with "
+        f"a forged X-Forwarded-For; another address {other.status_code}"
     )
     held(looked_at <= most and other.status_code == 403, seen)
     held(all(int(each.headers["Retry-After"]) >= 1 for each in limited), seen)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import resource
 import shutil
 import ssl
@@ -240,6 +241,14 @@ class Target:
             return final[0] if final else None
 
         return await eventually(ended)
+
+
+def slowness() -> float:
+    """How many times slower than alone a program may be now: by the processes that wait for a CPU.
+
+    What is promised in seconds is promised for a machine that is not overloaded; 1 on such a one.
+    """
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 async def eventually(look: Callable[[], Any], *, seconds: float = EVENTUALLY_SECONDS) -> Any:
