@@ -44,6 +44,9 @@ ALLOWED_NAMESPACE = "attack-allowed"
 RELAY_CONNECTIONS = 2_000
 """What the relay takes here, so that 10,000 are too many of them on any machine."""
 EVENTUALLY_SECONDS = 120.0
+REQUEST_SECONDS = 60.0
+KEPT_ALIVE_SECONDS = 2.0
+"""The host closes what was idle for 5 s: who would use it at that moment sees it break."""
 PRIVATE_HOST = "localhost"
 """Where the attacker's web server is: agents are told that this host may have a private address."""
 
@@ -105,7 +108,7 @@ class Target:
         number = next(self._addresses)
         transport = httpx.AsyncHTTPTransport(local_address=f"127.1.{number // 250}.{number % 250}")
         async with httpx.AsyncClient(
-            base_url=self.url, transport=transport, timeout=30, trust_env=False
+            base_url=self.url, transport=transport, timeout=REQUEST_SECONDS, trust_env=False
         ) as client:
             yield client
 
@@ -123,7 +126,7 @@ class Target:
         def registered() -> JoinedCluster:
             transport = httpx.HTTPTransport(local_address=f"127.2.{number // 250}.{number % 250}")
             with httpx.Client(
-                base_url=self.url, transport=transport, timeout=30, trust_env=False
+                base_url=self.url, transport=transport, timeout=REQUEST_SECONDS, trust_env=False
             ) as client:
                 return join(client, self.bearer("admin"), name or f"attack-{number}", **labels)
 
@@ -310,7 +313,10 @@ async def running_target(directory: Path, tell: Callable[[str], None]) -> AsyncI
         )
         await running.connect_all(await running.surface("admin"))
         client = httpx.AsyncClient(
-            base_url=running.settings.control_plane_url, timeout=30, trust_env=False
+            base_url=running.settings.control_plane_url,
+            timeout=REQUEST_SECONDS,
+            limits=httpx.Limits(keepalive_expiry=KEPT_ALIVE_SECONDS),
+            trust_env=False,
         )
         http = await opened.enter_async_context(client)
         redis = Redis.from_url(running.stores.redis_url, socket_timeout=10)

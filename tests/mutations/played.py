@@ -6,12 +6,11 @@ from collections.abc import Callable
 
 import httpx
 
-from tests.attacks.target import Target
+from tests.attacks.target import KEPT_ALIVE_SECONDS, REQUEST_SECONDS, Target
 from tests.mutations.sending import AT_ONCE, Credentials, Findings, send_all
 
 GROWTH = 0.10
 """The host may have so much more memory at the end than after the warm-up."""
-REQUEST_SECONDS = 60.0
 
 
 async def play(
@@ -29,7 +28,7 @@ async def play(
     credentials = Credentials(
         target.bearer("admin"), target.bearer("platform"), await target.enrolled()
     )
-    limits = httpx.Limits(max_connections=AT_ONCE)
+    limits = httpx.Limits(max_connections=AT_ONCE, keepalive_expiry=KEPT_ALIVE_SECONDS)
     async with httpx.AsyncClient(
         base_url=target.url, timeout=REQUEST_SECONDS, limits=limits, trust_env=False
     ) as client:
