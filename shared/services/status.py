@@ -154,14 +154,23 @@ class _Assignment:
         )
         self.observed = self.before
         self.moved = False
-        """A report spoke of the release that stands: its rollout may move."""
+        """A report ended the release that stands, or took an end back: its rollout may move. That a
+        cluster has begun, or still works on it, is seen by the next tick."""
 
     def take(self, event: StatusEvent, epoch: int, now: datetime) -> bool:
         """Fold one event in; True when it is newer than all before it."""
         newer = is_newer(self.observed, event, epoch)
         self.observed = observe(self.desired, self.observed, event, epoch, now)
-        self.moved = self.moved or (speaks_of(self.desired, event) and self.observed != self.before)
+        if speaks_of(self.desired, event) and self.observed != self.before:
+            begun = event.phase is ExtensionPhase.APPLYING and not self._had_ended
+            self.moved = self.moved or not begun
         return newer
+
+    @property
+    def _had_ended(self) -> bool:
+        """Whether the release that stands had an end before this batch."""
+        at_it = self.before.generation == self.desired.generation
+        return at_it and self.before.phase not in (None, ExtensionPhase.APPLYING)
 
     def became(self, phase: ExtensionPhase) -> bool:
         """True when the reports brought it to this phase, or to it at another generation."""

@@ -20,7 +20,7 @@ from shared.services import (
     rollout_targets,
     rollouts,
 )
-from tests.integration.engine.fleet import OPERATOR, Fleet, manifest
+from tests.integration.engine.fleet import OPERATOR, TENANT, Fleet, manifest
 
 CANARY = {
     "stages": [
@@ -399,3 +399,32 @@ async def test_cancelling_a_rollback_ends_what_it_took_back_and_lets_the_next_on
     fleet.outcome = lambda cluster, held: ExtensionPhase.READY
     await fleet.run()
     assert fleet.assignments() == dict.fromkeys("ab", (3, False))
+
+
+async def test_a_cluster_that_only_begins_costs_no_look_and_an_end_is_seen_at_once(
+    fleet: Fleet,
+) -> None:
+    fleet.connect("a")
+    fleet.outcome = lambda cluster, digest: None
+    made = await publish.publish(fleet.plane, OPERATOR, manifest())
+    assert made.rollout_id is not None
+    (row,) = fleet.sql("select * from assignments")
+    await fleet.report(row, ExtensionPhase.APPLYING)
+    assert fleet.targets(made.rollout_id) == {"a": "Released"}
+    await pacer.tick_rollout(fleet.plane, TENANT, made.rollout_id)
+    assert fleet.targets(made.rollout_id) == {"a": "Applying"}
+    await fleet.report(row, ExtensionPhase.READY)
+    assert fleet.targets(made.rollout_id) == {"a": "Succeeded"}
+
+
+async def test_health_that_is_lost_in_the_soak_is_seen_at_once(fleet: Fleet) -> None:
+    fleet.connect("a")
+    fleet.outcome = lambda cluster, digest: None
+    stage = {"name": "all", "maxConcurrent": 1, "soak": "1h"}
+    made = await publish.publish(fleet.plane, OPERATOR, manifest(rollout={"stages": [stage]}))
+    assert made.rollout_id is not None
+    (row,) = fleet.sql("select * from assignments")
+    await fleet.report(row, ExtensionPhase.READY)
+    assert fleet.targets(made.rollout_id) == {"a": "Verifying"}
+    await fleet.report(row, ExtensionPhase.APPLYING)
+    assert fleet.targets(made.rollout_id) == {"a": "Applying"}
