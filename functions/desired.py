@@ -38,7 +38,7 @@ class PublishQuery(WireModel):
     failures: IntOrPercent = "0"
     """With `simulate`: so many of the clusters that can be reached fail."""
     offline: IntOrPercent = "0"
-    """With `simulate`: so many of the targets are silent from the start."""
+    """So many of the targets are silent all the time, with `simulate`."""
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     """With `simulate`: the same seed draws the same clusters."""
 

@@ -182,13 +182,16 @@ def _entry(record: Mapping[str, Any], name: str) -> dict[str, Any]:
 def _check_stored(
     kind: ArchiveKind, given: Sequence[Mapping[str, Any]], stored: Sequence[Mapping[str, Any]]
 ) -> None:
-    """What stands there is what was given; a field that a file does not have is empty.
+    """What stands there is what was given; what a file does not say has its default.
 
     A field that this release does not know cannot be stored, and is found by this, too.
     """
-    standing = {_essence(record) for record in stored}
+    standing: dict[tuple[str, ...], set[bytes]] = {}
     for record in given:
-        if _essence(record) not in standing:
+        fields = tuple(sorted(record))
+        if fields not in standing:
+            standing[fields] = {_essence({f: row.get(f) for f in fields}) for row in stored}
+        if _essence(record) not in standing[fields]:
             raise _conflict(
                 f"one of the {kind.value} stands here otherwise than in the file, or has fields "
                 f"that are unknown here: {sorted(record)}"

@@ -540,6 +540,23 @@ create table idempotency_keys (
     primary key (tenant_id, key)
 );
 
+-- What a new row of a table has where nothing is said: for rows that come from an older release.
+create function row_defaults(of regclass) returns jsonb language plpgsql stable as $$
+declare
+    listed text;
+    found jsonb := '{}';
+begin
+    select string_agg(format('%s as %I', pg_get_expr(d.adbin, d.adrelid), a.attname), ', ') into listed
+    from pg_attrdef d
+    join pg_attribute a on a.attrelid = d.adrelid and a.attnum = d.adnum
+    where d.adrelid = of and a.attgenerated = '' and not a.attisdropped;
+    if listed is not null then
+        execute 'select to_jsonb(r) from (select ' || listed || ') r' into found;
+    end if;
+    return found;
+end
+$$;
+
 do $$
 declare t text;
 begin

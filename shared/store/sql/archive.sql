@@ -1,7 +1,8 @@
 -- A tenant out of the database and into one: whole rows as JSON, on purpose without a list of
 -- columns, so that a column that comes later is never lost on the way. `read_*` goes on after the key
--- in %(after)s, a JSON array; `take_*` puts rows in and gives back what stands there then, so that who
--- asked can compare. Parents come before children.
+-- in %(after)s, a JSON array; `take_*` puts rows in, with the defaults of what an older release did not
+-- have, and gives back what stands there then, so that who asked can compare. Parents come before
+-- children.
 
 -- name: in_utc
 -- Have times written the same on every server.
@@ -237,91 +238,117 @@ limit %(limit)s;
 -- name: take_clusters
 -- Add clusters; those that are there are left as they are, and shown.
 insert into clusters as t
-select * from jsonb_populate_recordset(null::clusters, %(records)s)
+select * from jsonb_populate_recordset(null::clusters, (
+    select jsonb_agg(d.defaults || r)
+    from jsonb_array_elements(%(records)s) r, (select row_defaults('clusters') as defaults) d))
 on conflict (tenant_id, cluster_id) do update set tenant_id = excluded.tenant_id
 returning to_jsonb(t) - 'tenant_id' as record, t.xmax = 0 as added;
 
 -- name: take_certificates
 -- Add certificates; those that are there are left as they are, and shown.
 insert into certificates as t
-select * from jsonb_populate_recordset(null::certificates, %(records)s)
+select * from jsonb_populate_recordset(null::certificates, (
+    select jsonb_agg(d.defaults || r)
+    from jsonb_array_elements(%(records)s) r, (select row_defaults('certificates') as defaults) d))
 on conflict (tenant_id, cluster_id, serial) do update set tenant_id = excluded.tenant_id
 returning to_jsonb(t) - 'tenant_id' as record, t.xmax = 0 as added;
 
 -- name: take_sessions
 -- Add sessions; those that are there are left as they are, and shown.
 insert into sessions as t
-select * from jsonb_populate_recordset(null::sessions, %(records)s)
+select * from jsonb_populate_recordset(null::sessions, (
+    select jsonb_agg(d.defaults || r)
+    from jsonb_array_elements(%(records)s) r, (select row_defaults('sessions') as defaults) d))
 on conflict (tenant_id, cluster_id) do update set tenant_id = excluded.tenant_id
 returning to_jsonb(t) - 'tenant_id' as record, t.xmax = 0 as added;
 
 -- name: take_extensions
 -- Add extensions; those that are there are left as they are, and shown.
 insert into extensions as t
-select * from jsonb_populate_recordset(null::extensions, %(records)s)
+select * from jsonb_populate_recordset(null::extensions, (
+    select jsonb_agg(d.defaults || r)
+    from jsonb_array_elements(%(records)s) r, (select row_defaults('extensions') as defaults) d))
 on conflict (tenant_id, name) do update set tenant_id = excluded.tenant_id
 returning to_jsonb(t) - 'tenant_id' as record, t.xmax = 0 as added;
 
 -- name: take_revisions
 -- Add revisions; those that are there are left as they are, and shown.
 insert into revisions as t
-select * from jsonb_populate_recordset(null::revisions, %(records)s)
+select * from jsonb_populate_recordset(null::revisions, (
+    select jsonb_agg(d.defaults || r)
+    from jsonb_array_elements(%(records)s) r, (select row_defaults('revisions') as defaults) d))
 on conflict (tenant_id, extension, number) do update set tenant_id = excluded.tenant_id
 returning to_jsonb(t) - 'tenant_id' as record, t.xmax = 0 as added;
 
 -- name: take_resolved_specs
 -- Add resolved specs; those that are there are left as they are, and shown.
 insert into resolved_specs as t
-select * from jsonb_populate_recordset(null::resolved_specs, %(records)s)
+select * from jsonb_populate_recordset(null::resolved_specs, (
+    select jsonb_agg(d.defaults || r)
+    from jsonb_array_elements(%(records)s) r, (select row_defaults('resolved_specs') as defaults) d))
 on conflict (tenant_id, digest) do update set tenant_id = excluded.tenant_id
 returning to_jsonb(t) - 'tenant_id' as record, t.xmax = 0 as added;
 
 -- name: take_freezes
 -- Add freezes; those that are there are left as they are, and shown.
 insert into freezes as t
-select * from jsonb_populate_recordset(null::freezes, %(records)s)
+select * from jsonb_populate_recordset(null::freezes, (
+    select jsonb_agg(d.defaults || r)
+    from jsonb_array_elements(%(records)s) r, (select row_defaults('freezes') as defaults) d))
 on conflict (tenant_id, name) do update set tenant_id = excluded.tenant_id
 returning to_jsonb(t) - 'tenant_id' as record, t.xmax = 0 as added;
 
 -- name: take_artifact_policies
 -- Add the artifact policy; one that is there is left as it is, and shown.
 insert into artifact_policies as t
-select * from jsonb_populate_recordset(null::artifact_policies, %(records)s)
+select * from jsonb_populate_recordset(null::artifact_policies, (
+    select jsonb_agg(d.defaults || r)
+    from jsonb_array_elements(%(records)s) r, (select row_defaults('artifact_policies') as defaults) d))
 on conflict (tenant_id) do update set tenant_id = excluded.tenant_id
 returning to_jsonb(t) - 'tenant_id' as record, t.xmax = 0 as added;
 
 -- name: take_rollouts
 -- Add rollouts; those that are there are left as they are, and shown.
 insert into rollouts as t
-select * from jsonb_populate_recordset(null::rollouts, %(records)s)
+select * from jsonb_populate_recordset(null::rollouts, (
+    select jsonb_agg(d.defaults || r)
+    from jsonb_array_elements(%(records)s) r, (select row_defaults('rollouts') as defaults) d))
 on conflict (tenant_id, rollout_id) do update set tenant_id = excluded.tenant_id
 returning to_jsonb(t) - 'tenant_id' as record, t.xmax = 0 as added;
 
 -- name: take_rollout_stages
 -- Add rollout stages; those that are there are left as they are, and shown.
 insert into rollout_stages as t
-select * from jsonb_populate_recordset(null::rollout_stages, %(records)s)
+select * from jsonb_populate_recordset(null::rollout_stages, (
+    select jsonb_agg(d.defaults || r)
+    from jsonb_array_elements(%(records)s) r, (select row_defaults('rollout_stages') as defaults) d))
 on conflict (tenant_id, rollout_id, stage) do update set tenant_id = excluded.tenant_id
 returning to_jsonb(t) - 'tenant_id' as record, t.xmax = 0 as added;
 
 -- name: take_rollout_targets
 -- Add rollout targets; those that are there are left as they are, and shown.
 insert into rollout_targets as t
-select * from jsonb_populate_recordset(null::rollout_targets, %(records)s)
+select * from jsonb_populate_recordset(null::rollout_targets, (
+    select jsonb_agg(d.defaults || r)
+    from jsonb_array_elements(%(records)s) r, (select row_defaults('rollout_targets') as defaults) d))
 on conflict (tenant_id, rollout_id, cluster_id) do update set tenant_id = excluded.tenant_id
 returning to_jsonb(t) - 'tenant_id' as record, t.xmax = 0 as added;
 
 -- name: take_assignments
 -- Add assignments; those that are there are left as they are, and shown.
 insert into assignments as t
-select * from jsonb_populate_recordset(null::assignments, %(records)s)
+select * from jsonb_populate_recordset(null::assignments, (
+    select jsonb_agg(d.defaults || r)
+    from jsonb_array_elements(%(records)s) r, (select row_defaults('assignments') as defaults) d))
 on conflict (tenant_id, cluster_id, extension) do update set tenant_id = excluded.tenant_id
 returning to_jsonb(t) - 'tenant_id' as record, t.xmax = 0 as added;
 
 -- name: take_known_good
 -- Add known good; those that are there are left as they are, and shown.
 insert into known_good as t
-select * from jsonb_populate_recordset(null::known_good, %(records)s)
+select * from jsonb_populate_recordset(null::known_good, (
+    select jsonb_agg(d.defaults || r)
+    from jsonb_array_elements(%(records)s) r, (select row_defaults('known_good') as defaults) d))
 on conflict (tenant_id, cluster_id, extension, revision, spec_digest) do update
 set tenant_id = excluded.tenant_id
 returning to_jsonb(t) - 'tenant_id' as record, t.xmax = 0 as added;
@@ -329,21 +356,27 @@ returning to_jsonb(t) - 'tenant_id' as record, t.xmax = 0 as added;
 -- name: take_reconsiderations
 -- Add reconsiderations; those that are there are left as they are, and shown.
 insert into reconsiderations as t
-select * from jsonb_populate_recordset(null::reconsiderations, %(records)s)
+select * from jsonb_populate_recordset(null::reconsiderations, (
+    select jsonb_agg(d.defaults || r)
+    from jsonb_array_elements(%(records)s) r, (select row_defaults('reconsiderations') as defaults) d))
 on conflict (tenant_id, extension, cluster_id) do update set tenant_id = excluded.tenant_id
 returning to_jsonb(t) - 'tenant_id' as record, t.xmax = 0 as added;
 
 -- name: take_drifts
 -- Add drifts; those that are there are left as they are, and shown.
 insert into drifts as t
-select * from jsonb_populate_recordset(null::drifts, %(records)s)
+select * from jsonb_populate_recordset(null::drifts, (
+    select jsonb_agg(d.defaults || r)
+    from jsonb_array_elements(%(records)s) r, (select row_defaults('drifts') as defaults) d))
 on conflict (tenant_id, drift_id) do update set tenant_id = excluded.tenant_id
 returning to_jsonb(t) - 'tenant_id' as record, t.xmax = 0 as added;
 
 -- name: take_events
 -- Add entries; those that are there are left alone.
 insert into events
-select * from jsonb_populate_recordset(null::events, %(records)s)
+select * from jsonb_populate_recordset(null::events, (
+    select jsonb_agg(d.defaults || r)
+    from jsonb_array_elements(%(records)s) r, (select row_defaults('events') as defaults) d))
 on conflict (tenant_id, sequence) do nothing
 returning to_jsonb(events) - 'tenant_id' as record, true as added;
 

@@ -41,7 +41,13 @@ from shared.services import (
 )
 from shared.services.caller import Caller
 from shared.store.database import Database
-from tests.conftest import APP_LOGIN, APP_PASSWORD, new_database, with_login
+from tests.conftest import (
+    APP_LOGIN,
+    APP_PASSWORD,
+    EXPANSION,
+    new_database,
+    with_login,
+)
 from tests.integration.engine.fleet import OPERATOR, TENANT, Fleet, Plane, manifest
 from tests.integration.store.test_tenancy import sample, tables
 
@@ -234,6 +240,18 @@ async def test_an_import_that_was_interrupted_is_gone_on_with(
     await finish(elsewhere, pages)
     end = pages[0].trail.sequence
     assert contents(elsewhere_url, trail_to=end) == contents(full.owner_url, trail_to=end)
+
+
+async def test_a_file_of_an_older_release_goes_into_a_schema_with_more_columns(
+    full: Fleet, plane: Plane, elsewhere: Plane, elsewhere_url: str
+) -> None:
+    pages = await exported(plane)
+    with psycopg.connect(elsewhere_url) as connection:
+        connection.execute(EXPANSION.read_bytes())
+    await imported(elsewhere, pages)
+    again = await exported(elsewhere)
+    assert {record.record.get("later_count") for record in records_of(again)} == {0}
+    assert len(records_of(again)) == len(records_of(pages)) + 2, "the trail goes on"
 
 
 async def test_a_deleted_tenant_comes_back_with_its_trail_going_on(
