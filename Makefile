@@ -11,7 +11,7 @@ export PYTHONPATH := $(CURDIR)
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up attack mutations sbom audit test lint bench fleet proto lock clean
+.PHONY: help setup demo up attack mutations mutants sbom audit test lint bench fleet proto lock clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -64,6 +64,9 @@ sbom: $(READY) ## CycloneDX of each deployable out of its lock, into build/sbom
 audit: $(READY) ## known vulnerabilities of what the locks hold; fails where the database cannot be asked
 	@$(BIN)/python -m dev.audit
 
+mutants: $(READY) ## change the planner and the pacing in small ways: which change does no test see (minutes; resumes)
+	@$(BIN)/python -m dev.mutants $(ONLY)
+
 proto: $(READY) ## regenerate shared/rpc/v1 from protos/
 	@$(BIN)/python -m grpc_tools.protoc -Ishared/rpc/v1=protos/arcbridge/relay/v1 \
 		--python_out=. --pyi_out=. --grpc_python_out=. shared/rpc/v1/relay.proto
@@ -77,8 +80,10 @@ lock: | $(VENV)/bin/uv ## resolve every lock again from its .in file
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 		--override dev/requirements-infra-overrides.txt --custom-compile-command "make lock" \
 		dev/requirements-infra.in -o dev/requirements-infra.txt $(LOCKFLAGS)
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+		--custom-compile-command "make lock" dev/requirements-mutants.in -o dev/requirements-mutants.txt $(LOCKFLAGS)
 	@$(BIN)/uv pip compile -q --no-deps --universal --python-version 3.11 --generate-hashes \
 		--custom-compile-command "make lock" dev/helm.in -o dev/helm.txt $(LOCKFLAGS)
 
 clean: ## remove the environment, the state and the caches
-	@rm -rf $(VENV) .venv-* $(STATE) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) .venv-* $(STATE) mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -10,8 +11,8 @@ import pytest
 from shared.contract.reasons import ReasonCode
 from shared.contract.states import RolloutKind, RolloutState, TargetState
 from shared.contract.strategy import RolloutStrategy
-from shared.planner.decisions import Release
-from shared.planner.grant import ahead
+from shared.planner.decisions import PassStage, Release
+from shared.planner.grant import ahead, granted, wanted
 from shared.planner.view import RolloutView, StageView, TargetView
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -60,3 +61,53 @@ def release(count: int) -> list[Release]:
 )
 def test_tokens_are_taken_ahead(seen: RolloutView, released: int, expected: int) -> None:
     assert ahead(seen, release(released), batch=10) == expected
+
+
+PASSED = PassStage(stage=0, reason=ReasonCode.STAGE_PASSED, message="")
+
+
+@pytest.mark.parametrize(
+    ("tokens", "first", "second"), [(0, 0, 0), (1, 1, 0), (3, 2, 1), (4, 2, 2), (9, 2, 2)]
+)
+def test_tokens_go_to_the_first_releases_and_other_decisions_stand(
+    tokens: int, first: int, second: int
+) -> None:
+    decisions = [*release(2), PASSED, *release(2)]
+    kept = granted(decisions, tokens)
+    assert PASSED in kept
+    assert [len(d.clusters) for d in kept if isinstance(d, Release)] == [
+        count for count in (first, second) if count
+    ]
+    assert wanted(decisions) == 4
+    assert wanted(kept) == first + second
+
+
+def test_the_front_of_a_release_is_kept() -> None:
+    (kept,) = granted(release(3), 2)
+    assert isinstance(kept, Release)
+    assert kept.clusters == (UUID(int=0), UUID(int=1))
+
+
+def two_stages(kind: RolloutKind, first: StageView, second: StageView) -> RolloutView:
+    stages = [{"name": "one", "maxConcurrent": 3}, {"name": "some", "maxConcurrent": 12}]
+    return replace(
+        view(ALL, 20),
+        kind=kind,
+        strategy=RolloutStrategy.model_validate({"stages": stages}),
+        stages=(first, second),
+    )
+
+
+def test_tokens_are_taken_ahead_for_every_stage_with_a_place() -> None:
+    has_two = StageView(0, "one", 50, to_apply=50, in_flight=1, succeeded=1, opened_at=NOW)
+    has_eight = StageView(1, "some", 50, to_apply=50, in_flight=4, opened_at=NOW)
+    is_full = replace(has_eight, in_flight=12)
+    assert ahead(two_stages(RolloutKind.PUBLISH, has_two, has_eight), release(1), 20) == 9
+    assert ahead(two_stages(RolloutKind.PUBLISH, has_two, is_full), release(1), 20) == 1
+
+
+def test_a_rollbacks_later_stage_has_all_its_places_at_once() -> None:
+    skipped = StageView(0, "one", 5, skipped=5, opened_at=NOW)
+    waiting = StageView(1, "some", 50, to_apply=50, opened_at=NOW)
+    assert ahead(two_stages(RolloutKind.ROLLBACK, skipped, waiting), release(1), 20) == 11
+    assert ahead(two_stages(RolloutKind.PUBLISH, skipped, waiting), release(1), 20) == 2

@@ -1,0 +1,65 @@
+"""What `make mutants` takes for a survivor that nobody looked at, and for a listing too many."""
+
+from __future__ import annotations
+
+import pytest
+
+from dev.mutants import LISTED, Mutant, changed_lines, listed, verdict
+
+DIFFERENCE = """\
+--- shared/planner/limits.py
++++ shared/planner/limits.py
+@@ -3,4 +3,4 @@
+     percent = int(limit[:-1])
+-    return max(1, total)
++    return max(2, total)
+"""
+CHANGE = "- return max(1, total)\n+ return max(2, total)"
+ENTRY = f"""
+[[survivor]]
+module = "shared.planner.limits"
+change = '''
+{CHANGE}
+'''
+reason = "{{reason}}"
+"""
+
+
+def mutant(module: str = "shared.planner.limits") -> Mutant:
+    return Mutant(f"{module}.x_count_of__mutmut_1", module, CHANGE)
+
+
+def test_a_mutant_is_known_by_the_lines_that_it_changes() -> None:
+    assert "\n".join(changed_lines(DIFFERENCE.splitlines())) == CHANGE
+
+
+def test_a_survivor_that_is_listed_is_no_fault() -> None:
+    known = listed(ENTRY.replace("{reason}", "equivalent"))
+    assert verdict([mutant()], known, []) == ([], [])
+
+
+def test_one_listing_stands_for_one_mutant() -> None:
+    known = listed(ENTRY.replace("{reason}", "equivalent"))
+    unlisted, stale = verdict([mutant(), mutant()], known, [])
+    assert (unlisted, stale) == ([mutant()], [])
+
+
+def test_a_listing_without_its_survivor_is_stale_where_its_module_was_looked_at() -> None:
+    known = listed(ENTRY.replace("{reason}", "equivalent"))
+    assert verdict([], known, []) == ([], [("shared.planner.limits", CHANGE)])
+    assert verdict([], known, ["gates"]) == ([], [])
+
+
+def test_the_same_change_in_another_module_is_another_mutant() -> None:
+    known = listed(ENTRY.replace("{reason}", "equivalent"))
+    unlisted, _ = verdict([mutant("shared.planner.gates")], known, ["gates"])
+    assert unlisted == [mutant("shared.planner.gates")]
+
+
+def test_a_listing_needs_a_reason() -> None:
+    with pytest.raises(ValueError, match="no reason is given"):
+        listed(ENTRY.replace("{reason}", " "))
+
+
+def test_what_is_listed_can_be_read() -> None:
+    assert listed(LISTED.read_text())
