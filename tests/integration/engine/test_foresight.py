@@ -91,7 +91,10 @@ async def test_plan_says_what_each_cluster_would_wait_for_and_who_is_left_out(
     }
     assert planned.not_selected == 1
     assert any("silent now stay so" in said for said in planned.assumptions)
-    assert stage.ends_after_seconds == pytest.approx(6 * 60, abs=5), "b is skipped by then"
+    assert stage.ends_after_seconds is not None
+    assert 4 * 60 < stage.ends_after_seconds <= 6 * 60 + 2, (
+        "b is skipped ten minutes after its last"
+    )
 
 
 async def test_simulation_is_the_same_for_a_seed_and_touches_nothing(
