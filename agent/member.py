@@ -222,6 +222,8 @@ class Member:
             raise ResourceReplaced("the ArcBridgeCluster is about another control plane")
         if seen.generation == self.resource.generation and self._gate is not None:
             return
+        if seen.spec.labels != self.resource.spec.labels and self._registered.is_set():
+            self._story.labels_ignored(seen.spec.cluster_name)
         self.resource = seen
         self._story.spec_seen(seen.spec, seen.generation)
         self._submit()

@@ -64,6 +64,15 @@ class Story:
         """The resource cannot be used; what was in force before stays in force."""
         self.board.set(ConditionType.READY, False, ReasonCode.CLUSTER_INVALID, message)
 
+    def labels_ignored(self, cluster: str) -> None:
+        """Someone changed labels that were sent with the registration, once."""
+        self.announcer.tell(
+            EventType.WARNING,
+            ReasonCode.CLUSTER_INVALID.value,
+            "spec.labels was sent with the registration and is not sent again: change labels at"
+            f" the control plane (arcbridge cluster label {cluster} KEY=VALUE)",
+        )
+
     def identity_in_use(self, identity: Identity) -> None:
         """There is a certificate."""
         self.board.set(

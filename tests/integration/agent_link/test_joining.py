@@ -41,6 +41,25 @@ async def test_an_installed_agent_registers_streams_and_says_so(site: Site) -> N
     assert [h.sequence for h in stream.heartbeats][:3] == [1, 2, 3]
 
 
+async def test_labels_changed_after_the_registration_are_refused_with_the_way_to_do_it(
+    site: Site,
+) -> None:
+    await site.install()
+    await site.agent(ARCBRIDGE_AGENT_LEASE_SECONDS="15").start()
+    await eventually(site.is_ready, "the resource is Ready", 30)
+    clusters = await site.kube.resource("arcbridge.io/v1", "ArcBridgeCluster")
+    await site.kube.patch(clusters, "eu-1", None, {"spec": {"labels": {"ring": "canary"}}})
+
+    async def told() -> bool:
+        return any(
+            "arcbridge cluster label eu-1" in event["message"]
+            for event in await events_about_the_cluster(site)
+        )
+
+    await eventually(told, "an Event says where labels are changed", 30)
+    assert await site.is_ready()
+
+
 async def test_the_used_token_is_gone_from_the_cluster(site: Site) -> None:
     await site.install()
     await site.agent().start()
