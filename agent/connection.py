@@ -77,7 +77,7 @@ class Connection:
         self.fetcher = Fetcher(
             client,
             around.journal,
-            around.clock,
+            around.judged,
             random.random,
             identity.registration.settings.poll_seconds,
             signers=lambda: Signers.of(self._identity),

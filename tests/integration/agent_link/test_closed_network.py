@@ -72,8 +72,8 @@ async def test_everything_goes_through_the_proxy_and_trusts_the_company_s_roots(
                 ARCBRIDGE_AGENT_PRIVATE_HOSTS=REPOSITORY,
             )
             await agent.start()
-            await eventually(site.is_ready, "the resource is Ready", 30)
-            deployed = await eventually(lambda: verdict(plane), "the chart is deployed", 60)
+            await eventually(site.is_ready, "the resource is Ready", 90)
+            deployed = await eventually(lambda: verdict(plane), "the chart is deployed", 120)
             assert deployed == "Revision 1 is ready"
             api = plane.url.removeprefix("https://")
             assert set(proxy.asked) == {api, plane.relay_address, repository}
@@ -93,5 +93,5 @@ async def test_without_the_company_s_roots_nothing_is_believed_and_said(tmp_path
             conditions = (await site.status()).get("conditions") or ()
             return any("certificate" in each.get("message", "").lower() for each in conditions)
 
-        await eventually(said, "the resource tells of the certificate", 30)
+        await eventually(said, "the resource tells of the certificate", 90)
         assert not plane.registrations

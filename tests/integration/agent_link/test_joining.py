@@ -46,7 +46,7 @@ async def test_labels_changed_after_the_registration_are_refused_with_the_way_to
 ) -> None:
     await site.install()
     await site.agent(ARCBRIDGE_AGENT_LEASE_SECONDS="15").start()
-    await eventually(site.is_ready, "the resource is Ready", 30)
+    await eventually(site.is_ready, "the resource is Ready", 90)
     clusters = await site.kube.resource("arcbridge.io/v1", "ArcBridgeCluster")
     await site.kube.patch(clusters, "eu-1", None, {"spec": {"labels": {"ring": "canary"}}})
 
@@ -56,7 +56,7 @@ async def test_labels_changed_after_the_registration_are_refused_with_the_way_to
             for event in await events_about_the_cluster(site)
         )
 
-    await eventually(told, "an Event says where labels are changed", 30)
+    await eventually(told, "an Event says where labels are changed", 90)
     assert await site.is_ready()
 
 

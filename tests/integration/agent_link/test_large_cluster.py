@@ -14,7 +14,7 @@ from tests.fakes.control_plane import FakeControlPlane
 from tests.integration.agent_link.conftest import AgentProcess, eventually, open_site
 
 NODES = 5_000
-SECONDS = 90.0
+SECONDS = 150.0
 RESIDENT_MB = 200
 """Of the whole agent; an idle one of a small cluster has half of it."""
 

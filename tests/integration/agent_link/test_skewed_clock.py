@@ -8,7 +8,7 @@ from shared.contract.states import ExtensionPhase
 from tests.integration.agent_link.conftest import AgentProcess, Site, eventually
 from tests.integration.agent_link.desired import greeting
 
-SECONDS = 30.0
+SECONDS = 90.0
 
 
 def moved(site: Site, by: timedelta) -> AgentProcess:

@@ -18,7 +18,7 @@ async def uninstall(site: Site) -> tuple[int | None, str, str]:
         sys.executable, "-m", "agent", "uninstall", env=agent.environment, cwd=ROOT,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         output, errors = await process.communicate()
     return process.returncode, output.decode(), errors.decode()
 
@@ -47,7 +47,7 @@ async def test_what_extensions_brought_stays_until_it_is_asked_to_go(site: Site)
         ready = [each.get("ready") for each in (await site.status()).get("extensions") or ()]
         return ready == [True, True]
 
-    await eventually(applied, "both extensions are ready", 30)
+    await eventually(applied, "both extensions are ready", 90)
     status, _, errors = await uninstall(site)
     assert status == 1
     assert "delete the ArcBridgeCluster first" in errors

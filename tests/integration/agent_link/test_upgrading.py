@@ -21,8 +21,8 @@ from tests.integration.agent.reconcile.sources import archive
 from tests.integration.agent_link.conftest import ROOT, Site, eventually
 from tests.integration.agent_link.node import MUTE, NAMESPACE, Node
 
-SECONDS = 60.0
-BACK_SECONDS = 15
+SECONDS = 150.0
+BACK_SECONDS = 90
 """How long a good agent may take to be connected on a machine that is busy."""
 
 
