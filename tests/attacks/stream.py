@@ -33,7 +33,7 @@ from tests.integration.relay.agents import (
 )
 
 CONNECTIONS = 10_000
-AT_A_TIME = 500
+AT_A_TIME = 200
 CLOSED_SECONDS = 0.3
 """After this long without a closed connection the rest of a handful counts as kept."""
 FLOOD_SECONDS = 2.0
