@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -27,6 +28,8 @@ SMOKE = (
 )
 """Clusters join, extensions are published, rolled out, fail and are tried again."""
 SECONDS = 240
+RELEASED = re.compile(r"^## \[(\d+\.\d+\.\d+)]", re.MULTILINE)
+"""A release's heading in the changelog."""
 
 
 def run_smoke(tree: Path, **environ: str) -> None:
@@ -81,10 +84,13 @@ def former_release() -> str | None:
 
 
 @pytest.mark.timeout(SECONDS + 30)
-@pytest.mark.skipif(former_release() is None, reason="no release has been tagged yet")
 def test_the_former_releases_code_works_on_this_ones_schema(tmp_path: Path) -> None:
+    """Before the first release there is none, which the changelog must say as well."""
     release = former_release()
-    assert release is not None
+    if release is None:
+        released = RELEASED.findall((REPOSITORY / "CHANGELOG.md").read_text())
+        assert not released, "git knows none of these releases: fetch the tags"
+        return
     archived = subprocess.run(
         ["git", "-C", str(REPOSITORY), "archive", release],
         check=True, capture_output=True, timeout=60,
