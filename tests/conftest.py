@@ -26,6 +26,21 @@ from shared.store.migrations import allow_login, apply
 
 T = TypeVar("T")
 
+LONG = ("tests/contract", "tests/unit/planner", "tests/attacks", "tests/e2e")
+"""What takes longest begins first, so that no process is left alone with it at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order by file, the long ones first; within a file as it is written."""
+
+    def place(item: pytest.Item) -> int:
+        return next(
+            (place for place, folder in enumerate(LONG) if item.nodeid.startswith(f"{folder}/")),
+            len(LONG),
+        )
+
+    items.sort(key=place)
+
 
 @contextmanager
 def held_open(resource: AbstractAsyncContextManager[T]) -> Iterator[T]:

@@ -99,14 +99,15 @@ def test_the_server_does_what_the_document_says_to_a(
 
 # Each constraint of the document, met once and broken once, for the one who may do most: what the
 # others may not do is answered 403 before any of that is looked at. Publishing is left to the
-# fuzzing above: its schema alone has more constraints than all others together.
+# fuzzing above: its schema alone has more constraints than all others together. So is reading: the
+# lists share the constraints of one page, and meeting them thirty times takes minutes.
 @pytest.mark.timeout(RUN_SECONDS + 30)
 def test_every_constraint_of_the_document_is_the_servers_own(
     running: RunningControlPlane, cluster: JoinedCluster
 ) -> None:
     token = running.tokens["admin@demo"]
     left_out = f"--exclude-operation-id-regex=^({AGENTS}|desired_publish|tenants_.*)$"
-    explore(running, "coverage", left_out, **{TOKEN: token})
+    explore(running, "coverage", left_out, "--exclude-method=GET", **{TOKEN: token})
 
 
 def test_the_server_does_what_the_document_says_to_an_agent(
@@ -122,4 +123,5 @@ def test_the_server_does_what_the_document_says_to_a_platform_admin(
 ) -> None:
     token = running.tokens["platform@demo"]
     # Last, and not below: it may suspend the tenant that everything above lives in.
-    explore(running, "coverage", "--include-operation-id-regex=^tenants_", **{TOKEN: token})
+    tenants = ("--include-operation-id-regex=^tenants_", "--exclude-method=GET")
+    explore(running, "coverage", *tenants, **{TOKEN: token})
