@@ -262,6 +262,8 @@ class FakeControlPlane:
                     relay_id="fake",
                 )
             )
+            if first.hello.inventory_checksum not in ("", *self._inventories_told()):
+                yield pb.RelayMessage(inventory_resync=pb.InventoryResync())
             while isinstance(message := await stream.outgoing.get(), pb.RelayMessage):
                 yield message
             if message is not grpc.StatusCode.OK:
@@ -269,6 +271,10 @@ class FakeControlPlane:
         finally:
             stream.epoch = 0
             reader.cancel()
+
+    def _inventories_told(self) -> set[str]:
+        """Checksums of the inventories that arrived; of any other the whole is asked for."""
+        return {message.checksum for stream in self.streams for message in stream.inventory}
 
     async def _read(self, requests: Any, stream: Stream) -> None:
         async for message in requests:
