@@ -140,14 +140,21 @@ class Child:
             raise ChildError(f"{self.program.name} was stopped")
         try:
             async with asyncio.timeout(START_SECONDS):
-                while not self.program.ready_file.exists():
+                while (content := self._said()) is None:
                     if process.returncode is not None:
                         raise self._error(f"ended ({describe(process.returncode)}) at its start")
                     await asyncio.sleep(POLL_SECONDS)
         except TimeoutError as error:
             raise self._error(f"was not ready within {START_SECONDS:.0f} s") from error
-        content: dict[str, Any] = json.loads(self.program.ready_file.read_text())
         self._ready.set()
+        return content
+
+    def _said(self) -> dict[str, Any] | None:
+        """The ready file's content; None while there is none, or only a part of one."""
+        try:
+            content: dict[str, Any] = json.loads(self.program.ready_file.read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return None
         return content
 
     def _error(self, what: str) -> ChildError:

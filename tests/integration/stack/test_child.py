@@ -58,6 +58,31 @@ async def test_a_killed_process_is_started_again(tmp_path: Path) -> None:
     assert told == ["sample ended (signal 9); starting it again"]
 
 
+async def test_a_half_written_ready_file_is_waited_for(tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    code = (
+        "import json, os, pathlib, sys, time; ready = pathlib.Path(sys.argv[1]);"
+        f"ready.write_text('{{'); go = pathlib.Path({str(go)!r});\n"
+        "while not go.exists(): time.sleep(0.01)\n"
+        f"{SLEEPS}"
+    )
+    program = Program(
+        "sample",
+        [sys.executable, "-c", code, str(tmp_path / "ready")],
+        os.environ,
+        tmp_path / "ready",
+    )
+    child = Child(program, tmp_path / "logs", [].append)
+    try:
+        starting = asyncio.create_task(child.start())
+        while not program.ready_file.exists():
+            await asyncio.sleep(0.02)
+        go.touch()
+        assert (await starting)["pid"] > 0
+    finally:
+        await child.stop()
+
+
 async def test_what_a_process_started_dies_with_it(tmp_path: Path) -> None:
     grandchild_file = tmp_path / "grandchild"
     code = (
