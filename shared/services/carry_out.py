@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -53,11 +52,10 @@ async def carry_out(
     caller: Caller,
     looked: Looked,
     decisions: Sequence[Decision],
-    now: datetime,
     traceparent: str | None,
 ) -> Done:
     """Write what was decided."""
-    act = _Act(tx, caller, looked, now, traceparent)
+    act = _Act(tx, caller, looked, traceparent)
     done = Done()
     await act.move([d for d in decisions if isinstance(d, MoveTarget)])
     done.reverted = await act.revert([d.cluster_id for d in decisions if isinstance(d, Revert)])
@@ -100,7 +98,6 @@ class _Act:
     tx: Transaction
     caller: Caller
     looked: Looked
-    now: datetime
     traceparent: str | None
 
     @property
@@ -114,7 +111,7 @@ class _Act:
                 **self._common,
                 extension=self.looked.extension,
                 moves=jsonb([_move(move) for move in moves]),
-                now=self.now,
+                now=self.looked.now,
             )
 
     async def revert(self, clusters: list[UUID]) -> int:
@@ -125,7 +122,7 @@ class _Act:
             **self._common,
             extension=self.looked.extension,
             clusters=clusters,
-            now=self.now,
+            now=self.looked.now,
             traceparent=self.traceparent,
         )
 
@@ -141,17 +138,17 @@ class _Act:
             **self._common,
             extension=self.looked.extension,
             clusters=list(decision.clusters),
-            now=self.now,
+            now=self.looked.now,
             traceparent=self.traceparent,
         )
         return released
 
     async def stages(self, query: Any, stage: int) -> None:
-        await self.tx.execute(query, **self._common, stages=[stage], now=self.now)
+        await self.tx.execute(query, **self._common, stages=[stage], now=self.looked.now)
 
     async def set_state(self, state: RolloutState) -> None:
         await self.tx.execute(
-            _Q.set_state, **self._common, state=state.value, over=state.is_over, now=self.now
+            _Q.set_state, **self._common, state=state.value, over=state.is_over, now=self.looked.now
         )
 
     async def roll_back(self, decision: RollBack) -> Started:
@@ -162,7 +159,9 @@ class _Act:
         if decision.quarantine:
             await quarantine(self.tx, self.caller, extension, revision, decision.message)
         forward = Forward(view.rollout_id, view.kind, revision, view.strategy)
-        return await take_back(self.tx, self.caller, extension, forward, decision.message, self.now)
+        return await take_back(
+            self.tx, self.caller, extension, forward, decision.message, self.looked.now
+        )
 
     async def end(self, decision: End) -> None:
         await self.set_state(decision.state)
@@ -181,7 +180,7 @@ class _Act:
                     tenant=self.caller.tenant,
                     extension=extension,
                     gone=succeeded,
-                    now=self.now,
+                    now=self.looked.now,
                 )
                 await self._reconsider_skipped()
             case RolloutKind.ROLLBACK:
@@ -190,10 +189,10 @@ class _Act:
                     tenant=self.caller.tenant,
                     rolled_back=looked.rollback_of,
                     state=(RolloutState.ROLLED_BACK if succeeded else RolloutState.FAILED).value,
-                    now=self.now,
+                    now=self.looked.now,
                 )
         await self.tx.execute(
-            _Q.look_at_extension, **self._common, extension=extension, now=self.now
+            _Q.look_at_extension, **self._common, extension=extension, now=self.looked.now
         )
 
     async def _reconsider_skipped(self) -> None:

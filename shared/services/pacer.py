@@ -122,18 +122,17 @@ async def _pass(
     cp: HotPath, tenant: str, rollout_id: UUID, grant: Grant | None, *, wait: bool
 ) -> _Passed | None:
     async with cp.db.tenant(tenant) as tx:
-        now = cp.clock()
-        looked = await look(tx, tenant, rollout_id, now, wait=wait)
+        looked = await look(tx, tenant, rollout_id, cp.clock, wait=wait)
         if looked is None or looked.view.state.is_over:
             return None
-        planned = plan(looked.view, now)
+        planned = plan(looked.view, looked.now)
         decisions = granted(planned.decisions, grant.count if grant else 0)
         missing = wanted(planned.decisions) - wanted(decisions)
         with span("rollout.carry_out", parent=looked.traceparent, kind=Kind.PRODUCER) as current:
             current.set_attribute("arcbridge.rollout", str(rollout_id))
             caller = Caller(actor=f"system:{NAME}", tenant=tenant, traceparent=looked.traceparent)
             parent = traceparent() or looked.traceparent
-            done = await carry_out(tx, caller, looked, decisions, now, parent)
+            done = await carry_out(tx, caller, looked, decisions, parent)
         more = len(looked.view.candidates) >= BATCH and bool(done.released)
         changed = more or any(not isinstance(decision, Release) for decision in decisions)
         await _note(cp, tx, tenant, looked, planned, grant, changed=changed, missing=missing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -45,6 +46,8 @@ class Looked:
     """What the planner is told, and what the pacer needs beside it."""
 
     view: RolloutView
+    now: datetime
+    """When the row was taken: the time that the view is of."""
     extension: str
     revision: int | None
     rollback_of: UUID | None
@@ -54,17 +57,20 @@ class Looked:
 
 
 async def look(
-    tx: Transaction, tenant: str, rollout_id: UUID, now: datetime, *, wait: bool
+    tx: Transaction, tenant: str, rollout_id: UUID, clock: Callable[[], datetime], *, wait: bool
 ) -> Looked | None:
     """Take the rollout's row and read what the planner needs.
 
-    None when there is no such rollout or, unless `wait`, another pacer has it.
+    None when there is no such rollout or, unless `wait`, another pacer has it. The time is read
+    once the row is taken: a pacer that had to wait would else decide at a time before that of the
+    decisions it builds on.
     """
     await freezes.hold_as_they_are(tx, tenant)
     query = _Q.lock_rollout if wait else _Q.try_lock_rollout
     row = await tx.one(query, tenant=tenant, rollout=rollout_id)
     if row is None:
         return None
+    now = clock()
     absence = _absence(row, now)
     if absence is not None:
         await tx.execute(_Q.forgive_absence, tenant=tenant, rollout=rollout_id, absence=absence)
@@ -94,6 +100,7 @@ async def look(
     )
     return Looked(
         view,
+        now,
         row["extension"],
         row["revision"],
         row["rollback_of"],

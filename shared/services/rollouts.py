@@ -153,11 +153,11 @@ async def _operate(
     approving: bool = False,
 ) -> Rollout:
     async with cp.db.tenant(caller.tenant) as tx:
-        now = cp.clock()
         common = {"tenant": caller.tenant, "rollout": rollout_id}
         row = await tx.one(_Q.lock_one, **common)
         if row is None:
             raise unknown(rollout_id)
+        now = cp.clock()
         state = RolloutState(row["state"])
         if state is becomes and not approving:
             return await read(tx, caller.tenant, rollout_id)

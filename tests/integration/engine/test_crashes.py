@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 
+import psycopg
 import pytest
 
 from shared.contract.errors import ErrorCode
@@ -123,6 +124,25 @@ async def test_many_pacers_at_once_release_no_target_twice(fleet: Fleet) -> None
     assert set(fleet.targets(made.rollout_id).values()) == {"Succeeded"}
     assert fleet.sql("select max(generation) g from assignments") == [{"g": 1}]
     assert counters_fit_the_targets(fleet)
+
+
+async def test_pacer_that_waited_decides_at_the_time_when_its_turn_came(fleet: Fleet) -> None:
+    (cluster,) = fleet.connect("a")
+    fleet.outcome = lambda cluster, held: None
+    made = await publish.publish(fleet.plane, OPERATOR, manifest())
+    fleet.outcome = lambda cluster, held: ExtensionPhase.READY
+    with psycopg.connect(fleet.owner_url) as other_pacer:
+        other_pacer.execute("select 1 from rollouts for no key update")
+        answering = asyncio.create_task(fleet.answer())
+        while not fleet.sql("select 1 from pg_locks where not granted"):
+            await asyncio.sleep(0.01)
+        fleet.plane.clock.advance(seconds=30)
+        its_turn = fleet.plane.clock()
+        other_pacer.commit()
+        await answering
+    finished = fleet.sql("select finished_at from rollout_targets where cluster_id = %s", cluster)
+    assert fleet.targets(made.rollout_id) == {"a": "Succeeded"}
+    assert finished[0]["finished_at"] >= its_turn
 
 
 async def test_replayed_and_late_reports_change_nothing(fleet: Fleet) -> None:
