@@ -14,7 +14,7 @@ from pathlib import Path
 
 from agent.api.client import ControlPlaneClient, UnusableDocument
 from agent.api.transport import Transport
-from agent.clock import Clock
+from agent.clock import Clock, ControlPlaneClock, PresumedClock
 from agent.cluster.resource import ClusterSpec
 from agent.credentials.identity import Identity
 from agent.desired.fetcher import Fetcher
@@ -43,7 +43,7 @@ class Surroundings:
     """What a connection is wired to."""
 
     clock: Clock
-    judged: Clock
+    judged: ControlPlaneClock
     """The control plane's time, as far as it is known."""
     journal: Journal
     story: Story
@@ -52,6 +52,8 @@ class Surroundings:
     spec: Callable[[], ClusterSpec]
     facts: AgentFacts
     tally: Callable[[], ExtensionTally]
+    newest_signed: Callable[[], datetime | None]
+    """When the newest document was signed that was ever in force here, by any replica."""
     on_document: Callable[[DesiredDocument], None]
     on_heartbeat: Callable[[], None]
     on_report_again: Callable[[], None]
@@ -71,9 +73,11 @@ class Connection:
         self._transport = Transport(
             around.spec().control_plane_url,
             ca_file=around.ca_file,
-            on_date=around.story.server_time,
+            on_date=around.story.answer_dated,
         )
-        client = ControlPlaneClient(self._transport, lambda: self._identity, around.judged)
+        client = ControlPlaneClient(
+            self._transport, lambda: self._identity, PresumedClock(around.judged)
+        )
         self.fetcher = Fetcher(
             client,
             around.journal,
@@ -81,6 +85,7 @@ class Connection:
             random.random,
             identity.registration.settings.poll_seconds,
             signers=lambda: Signers.of(self._identity),
+            newest=around.newest_signed,
             on_document=around.on_document,
             on_outcome=self._fetched,
         )

@@ -11,9 +11,10 @@ import random
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TypeVar
 
-from agent.clock import Clock, ControlPlaneClock
+from agent.clock import Clock, ControlPlaneClock, PresumedClock
 from agent.cluster.announce import Announcer
 from agent.cluster.conditions import ConditionBoard
 from agent.cluster.resource import API_VERSION, KIND, ClusterResource, ClusterSpec, InvalidCluster
@@ -90,9 +91,9 @@ class Member:
                 self.settings.namespace,
                 IdentitySecret(self.kube, self.settings.namespace),
                 self.settings.ca_file,
-                on_date=self._story.server_time,
+                on_date=self._story.answer_dated,
             ),
-            self._judged,
+            PresumedClock(self._judged),
             random.random,
             spec=lambda: self.resource.spec,
             facts=lambda: cluster_facts(self.kube),
@@ -142,6 +143,7 @@ class Member:
                 spec=lambda: self.resource.spec,
                 facts=facts,
                 tally=self._reconciler.counters,
+                newest_signed=self._newest_signed,
                 on_document=lambda _: self._submit(),
                 on_heartbeat=self._writer.change,
                 on_report_again=self._reconciler.tell_again,
@@ -175,6 +177,7 @@ class Member:
         if document is not None and document.cluster_id != identity.registration.cluster_id:
             log.warning("kept document is another cluster's, it is dropped")
             await self.journal.forget_document()
+        self._judged.prove(identity.not_before)
         self._story.identity_in_use(identity)
         self._registered.set()
         if self._connection is not None:
@@ -251,6 +254,17 @@ class Member:
                 self._submit()
                 self._tell_not_now()
 
+    def _newest_signed(self) -> datetime | None:
+        """As the resource has it too, for another replica's journal says nothing of it."""
+        document, taken = self.journal.document, self.resource.taken
+        identity = self._identities.current
+        moments = []
+        if document is not None and document.signature is not None:
+            moments.append(document.signature.signed_at)
+        if taken is not None and identity and taken.cluster_id == identity.registration.cluster_id:
+            moments.append(taken.desired_signed_at)
+        return max(moments, default=None)
+
     def _heartbeat_seconds(self) -> float:
         return self._connection.heartbeat_seconds if self._connection else TICK_SECONDS
 
@@ -262,6 +276,7 @@ class Member:
             observed_generation=self.resource.generation,
             last_heartbeat=self._connection.last_heartbeat if self._connection else None,
             desired_digest=document.digest if document else None,
+            desired_signed_at=self._newest_signed(),
             extensions=self._reconciler.statuses(),
             conditions=self._board.all(),
         )

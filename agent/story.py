@@ -54,7 +54,7 @@ class Story:
     def spec_seen(self, spec: ClusterSpec, generation: int) -> None:
         """The resource was read."""
         self.board.observed_generation = generation
-        not_now = spec.not_now is not None and spec.not_now.until > self.clock.now()
+        not_now = spec.not_now is not None and spec.not_now.until > self.clock.machine.now()
         self._suspended = ReasonCode.NOT_NOW if not_now else None
         if spec.suspend:
             self._suspended = ReasonCode.SUSPENDED
@@ -107,7 +107,7 @@ class Story:
 
     def certificate_seen(self, identity: Identity) -> None:
         """Judge the certificate by the time."""
-        now = self.clock.now()
+        now = self.clock.presumed()
         left = identity.not_after - now
         if left <= timedelta(0):
             self.board.set(
@@ -153,8 +153,14 @@ class Story:
             self.announcer.tell(kind, reason.value, message)
 
     def server_time(self, moment: datetime) -> None:
-        """The control plane's clock, as an answer brought it."""
-        skew = self.clock.learn(moment)
+        """The relay's clock: it counts."""
+        self._clock_compared(self.clock.vouch(moment))
+
+    def answer_dated(self, moment: datetime) -> None:
+        """The clock of whoever answered for the API: a hint."""
+        self._clock_compared(self.clock.hear(moment))
+
+    def _clock_compared(self, skew: timedelta) -> None:
         self.metrics.clock_skew.set(skew.total_seconds())
         if abs(skew) <= CLOCK_SKEW_ALLOWED:
             self.board.set(ConditionType.CLOCK_SYNCED, True, ReasonCode.CLOCK_SYNCED)

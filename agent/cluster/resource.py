@@ -7,6 +7,7 @@ field that means "leave me alone" must never be read as nothing.
 from __future__ import annotations
 
 from typing import Any, ClassVar
+from uuid import UUID
 
 from pydantic import ConfigDict, Field, JsonValue, ValidationError
 
@@ -69,6 +70,14 @@ class ClusterSpec(SpecModel):
         )
 
 
+class TakenDocument(SpecModel):
+    """What the status says of the newest document that was in force."""
+
+    cluster_id: UUID
+    desired_signed_at: Timestamp
+    """Full seconds: rounded down, so that the same document is never older."""
+
+
 class ClusterResource(WireModel):
     """One ArcBridgeCluster."""
 
@@ -78,11 +87,12 @@ class ClusterResource(WireModel):
     spec: ClusterSpec
     conditions: tuple[dict[str, JsonValue], ...] = ()
     """As the status holds them."""
+    taken: TakenDocument | None = None
 
     @classmethod
     def read(cls, obj: dict[str, Any]) -> ClusterResource:
         """From the API server's object. Raises InvalidCluster with the path of what is wrong."""
-        metadata = obj["metadata"]
+        metadata, status = obj["metadata"], obj.get("status") or {}
         try:
             spec = ClusterSpec.model_validate(obj.get("spec") or {})
         except ValidationError as error:
@@ -94,5 +104,13 @@ class ClusterResource(WireModel):
             uid=metadata.get("uid", ""),
             generation=metadata.get("generation", 0),
             spec=spec,
-            conditions=tuple((obj.get("status") or {}).get("conditions") or ()),
+            conditions=tuple(status.get("conditions") or ()),
+            taken=_taken(status),
         )
+
+
+def _taken(status: dict[str, Any]) -> TakenDocument | None:
+    try:
+        return TakenDocument.model_validate(status)
+    except ValidationError:
+        return None

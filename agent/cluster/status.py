@@ -24,6 +24,8 @@ class StatusFacts:
     observed_generation: int
     last_heartbeat: datetime | None
     desired_digest: str | None
+    desired_signed_at: datetime | None
+    """No older document is acted on, whichever replica leads."""
     extensions: tuple[ExtensionStatus, ...]
     conditions: tuple[Condition, ...]
 
@@ -43,6 +45,7 @@ def render_status(facts: StatusFacts) -> dict[str, Any]:
         "observedGeneration": facts.observed_generation,
         "lastHeartbeat": _time(facts.last_heartbeat) if facts.last_heartbeat else None,
         "desiredDigest": facts.desired_digest,
+        "desiredSignedAt": _time(facts.desired_signed_at) if facts.desired_signed_at else None,
         "extensionsReady": f"{ready}/{len(facts.extensions)}",
         "extensions": [_extension(extension) for extension in facts.extensions],
         "conditions": [condition.to_wire() for condition in facts.conditions],

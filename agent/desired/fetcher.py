@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from agent.api.client import ControlPlaneClient, UnusableDocument
 from agent.api.errors import ControlPlaneRefused, ControlPlaneUnreachable
@@ -39,6 +40,8 @@ class Fetcher:
     poll_seconds: float
     signers: Callable[[], Signers]
     """Whose documents count at that moment."""
+    newest: Callable[[], datetime | None]
+    """When the newest document was signed that was in force here; None counts as never."""
     on_document: Callable[[DesiredDocument], None]
     on_outcome: Callable[[AgentError | None], None]
     """Hears of each attempt: None for success."""
@@ -46,6 +49,8 @@ class Fetcher:
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _heard: asyncio.Event = field(default_factory=asyncio.Event)
     _cause: str | None = None
+    _refused: bool = False
+    """The newest answer was no document to act on."""
 
     def wake(self, traceparent: str | None = None) -> None:
         """Fetch soon; any number of calls until then make one fetch."""
@@ -53,8 +58,11 @@ class Fetcher:
         self._wake.set()
 
     def retry_now(self) -> None:
-        """The control plane was heard of: a wait after failures need not go on."""
+        """The control plane was heard of, and its time with it: a wait after failures need not go
+        on, and what was refused may be judged otherwise."""
         self._heard.set()
+        if self._refused:
+            self._wake.set()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -78,7 +86,9 @@ class Fetcher:
                     await self._fetch()
         except (ControlPlaneUnreachable, ControlPlaneRefused, UnusableDocument) as error:
             log.warning("desired document could not be fetched", error=str(error))
+            self._refused = isinstance(error, UnusableDocument)
             return error
+        self._refused = False
         return None
 
     async def _fetch(self) -> None:
@@ -86,7 +96,7 @@ class Fetcher:
         document = await self.client.desired(held.digest if held else None)
         if document is None:
             return
-        check_signed(document, held, self.signers(), self.clock.now())
+        check_signed(document, self.newest(), self.signers(), self.clock.now())
         await self.journal.keep_document(document)
         log.info(
             "desired document taken", digest=document.digest, extensions=len(document.extensions)

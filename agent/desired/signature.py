@@ -42,9 +42,13 @@ class Signers:
 
 
 def check_signed(
-    document: DesiredDocument, held: DesiredDocument | None, signers: Signers, now: datetime
+    document: DesiredDocument, newest: datetime | None, signers: Signers, now: datetime
 ) -> None:
-    """Return if the document may be acted on. Raises UnusableDocument that says why not."""
+    """Return if the document may be acted on. Raises UnusableDocument that says why not.
+
+    `newest` is when the newest document was signed that was in force here. `now` must not come from
+    whoever handed the document over: a certificate that has ended would be good again.
+    """
     signature = document.signature
     if signature is None:
         raise UnusableDocument("it is not signed")
@@ -56,13 +60,11 @@ def check_signed(
     if signature.signed_at > now + SKEW_ALLOWED:
         raise UnusableDocument("it is signed for a time that is yet to come")
     _check_value(document, signature, leaf)
-    if held is not None and held.signature is not None:
-        newest = held.signature.signed_at
-        if signature.signed_at < newest:
-            raise UnusableDocument(
-                f"it is older ({signature.signed_at.isoformat()}) than the one that is held "
-                f"({newest.isoformat()})"
-            )
+    if newest is not None and signature.signed_at < newest:
+        raise UnusableDocument(
+            f"it is older ({signature.signed_at.isoformat()}) than the one that is held "
+            f"({newest.isoformat()})"
+        )
 
 
 def _trusted_leaf(signature: DocumentSignature, signers: Signers) -> x509.Certificate:

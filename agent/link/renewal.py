@@ -37,7 +37,8 @@ def renewal_time(not_before: datetime, not_after: datetime, random: Random) -> d
     return not_before + life * spread(0.5, HALF_LIFE_SPREAD, random)
 
 
-FIRST_LOOK_SECONDS = 5.0
+FIRST_LOOK_SECONDS = 20.0
+"""Enough for the relay to be heard, which tells the time that counts."""
 
 
 @dataclass
@@ -55,7 +56,7 @@ class Renewer:
 
     async def run(self) -> None:
         """Until cancelled."""
-        # With a clock that is off a good certificate may look old: the first answers tell the time.
+        # With a clock that is off a good certificate may look old: the relay tells the time.
         least = min(FIRST_LOOK_SECONDS, _life_seconds(self.identity()) / 10)
         while True:
             identity = self.identity()

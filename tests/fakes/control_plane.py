@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dev.serving import bound_socket
 from shared.contract.desired import DesiredDocument, DesiredExtension
@@ -92,6 +94,8 @@ class FakeControlPlane:
         self.extensions: tuple[DesiredExtension, ...] = ()
         self.tampered: Callable[[uuid.UUID], DesiredDocument] | None = None
         """What to answer instead of the signed document."""
+        self.dates_off = timedelta(0)
+        """What somebody between adds to the `Date` of every answer."""
         self.events: dict[uuid.UUID, StatusEvent] = {}
         self.batches: list[StatusBatch] = []
         self.epochs: dict[uuid.UUID, int] = {}
@@ -177,9 +181,11 @@ class FakeControlPlane:
             return Response(status_code=304, headers={"ETag": etag})
         return JSONResponse((await self.signed(document)).to_wire(), headers={"ETag": etag})
 
-    async def signed(self, document: DesiredDocument) -> DesiredDocument:
-        """As the real one signs it."""
-        now = datetime.now(UTC)
+    async def signed(
+        self, document: DesiredDocument, ago: timedelta = timedelta(0)
+    ) -> DesiredDocument:
+        """As the real one signs it, or signed it with the certificate that it had then."""
+        now = datetime.now(UTC) - ago
         key = await new_document_key(self.issuer, trust_domain="arcbridge.local", now=now)
         return key.signed(document, now)
 
@@ -319,6 +325,20 @@ class FakeControlPlane:
             file.write_bytes(content)
         return files
 
+    def _dated(self, app: ASGIApp) -> ASGIApp:
+        """The app with a `Date` in its answers, which a proxy may have set."""
+
+        async def dated(scope: Scope, receive: Receive, send: Send) -> None:
+            async def send_dated(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    date = format_datetime(datetime.now(UTC) + self.dates_off, usegmt=True)
+                    message["headers"] = [*message["headers"], (b"date", date.encode())]
+                await send(message)
+
+            await app(scope, receive, send_dated)
+
+        return dated
+
     # Life
 
     @asynccontextmanager
@@ -334,7 +354,13 @@ class FakeControlPlane:
         listener = bound_socket(port, "PORT")
         port = listener.getsockname()[1]
         self.url = f"https://{self.host}:{port}" if self.host else f"http://127.0.0.1:{port}"
-        config = uvicorn.Config(app, log_config=None, lifespan="off", **await self._api_tls())
+        config = uvicorn.Config(
+            self._dated(app),
+            log_config=None,
+            lifespan="off",
+            date_header=False,
+            **await self._api_tls(),
+        )
         server = uvicorn.Server(config)
         server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
         task = asyncio.create_task(server._serve([listener]))

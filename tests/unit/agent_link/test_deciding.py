@@ -143,7 +143,7 @@ def test_stored_conditions_keep_their_time_and_foreign_ones_do_no_harm(clock: Fa
 
 
 def facts(**changes: Any) -> StatusFacts:
-    empty = StatusFacts("pod", None, 1, None, None, (), ())
+    empty = StatusFacts("pod", None, 1, None, None, None, (), ())
     return replace(empty, **changes)
 
 
