@@ -20,12 +20,14 @@ from shared.contract.reasons import ReasonCode
 from shared.contract.rollout import WaitingFor
 
 _DAYS: Final = tuple(Day)
-_AHEAD: Final = 9
-"""Days of weekly times that are looked at: a week, and a day to each side for midnight's sake."""
+_AHEAD: Final = 16
+"""Days of weekly times that are looked at: two weeks, as the clocks can leave out a whole time, and
+a day to each side for midnight's sake."""
 _CHANGES: Final = 64
 """Changes of single windows that are followed in search of the next change of the verdict."""
 _MINUTE: Final = timedelta(minutes=1)
-_WEEK: Final = timedelta(days=7)
+_ALWAYS: Final = timedelta(days=8)
+"""No span is as long that has a gap in each week, however the clocks change within."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +149,7 @@ def standing(spec: FreezeSpec, now: datetime) -> Standing:
         return Standing(True, spec.ends_at)
     for start, end in _spans(spec, now):
         if start <= now < end:
-            # In force for the whole of a week is in force for every week.
-            return Standing(True, _capped(spec, end) if end - now < _WEEK else spec.ends_at)
+            return Standing(True, _capped(spec, end) if end - now < _ALWAYS else spec.ends_at)
     return Standing(False, _first_from(spec, now))
 
 
@@ -169,7 +170,7 @@ def _spans(spec: FreezeSpec, around: datetime) -> list[tuple[datetime, datetime]
     """The weekly times as spans of UTC from the day before on, those that touch made one."""
     zone = ZoneInfo(spec.time_zone)
     today = around.astimezone(zone).date()
-    dates = [today + timedelta(days=n) for n in range(-2, _AHEAD)]
+    dates = [today + timedelta(days=n) for n in range(-1, _AHEAD)]
     found = sorted(
         span
         for weekly in spec.weekly
@@ -200,7 +201,9 @@ def occurrence(weekly: Weekly, day: date, zone: ZoneInfo) -> tuple[datetime, dat
 def _first_showing(local: datetime, zone: ZoneInfo) -> datetime:
     """When the clocks first show this time, or go past it where they leave it out."""
     first, second = _readings(local, zone)
-    return first if first <= second else _clock_change(second, first, zone)
+    if first > second:
+        return _clock_change(second, first, zone)
+    return first
 
 
 def _end_of_showing(local: datetime, zone: ZoneInfo) -> datetime:

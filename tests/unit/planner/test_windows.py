@@ -1,150 +1,12 @@
-"""Freezes and windows, held against zoneinfo's clocks minute by minute."""
+"""What freezes and windows hold, the sentence that says so, and until when."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
-
-import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from shared.contract.freeze import Day, FreezeKind, FreezeSpec, Weekly
+from shared.contract.freeze import FreezeKind, FreezeSpec
 from shared.contract.reasons import ReasonCode
-from shared.planner.windows import Standing, Window, Windows, judge_windows, occurrence, standing
-
-MINUTE = timedelta(minutes=1)
-BERLIN = "Europe/Berlin"
-# Changes of the clocks in both directions, also by half an hour, at midnight, and a day left out.
-CHANGES = [
-    ("Europe/Berlin", date(2026, 3, 29)),
-    ("Europe/Berlin", date(2026, 10, 25)),
-    ("America/New_York", date(2026, 3, 8)),
-    ("America/New_York", date(2026, 11, 1)),
-    ("Australia/Lord_Howe", date(2026, 4, 5)),
-    ("Australia/Lord_Howe", date(2026, 10, 4)),
-    ("America/Santiago", date(2026, 4, 4)),
-    ("America/Santiago", date(2026, 9, 6)),
-    ("Pacific/Apia", date(2011, 12, 30)),
-    ("UTC", date(2026, 3, 29)),
-]
-TIMES = st.integers(0, 95).map(lambda n: f"{n // 4:02}:{n % 4 * 15:02}")
-
-
-def at(text: str, zone: str = "UTC") -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
-
-
-def weekly(days: str, start: str, end: str) -> Weekly:
-    return Weekly(days=tuple(Day(day) for day in days.split()), start=start, end=end)
-
-
-def nights(kind: FreezeKind = FreezeKind.ALLOW, zone: str = BERLIN) -> FreezeSpec:
-    return FreezeSpec(
-        kind=kind, time_zone=zone, weekly=(weekly("mon tue wed thu fri", "22:00", "04:00"),)
-    )
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.sampled_from(CHANGES), st.integers(-1, 1), TIMES, TIMES)
-def test_an_occurrence_spans_what_the_clocks_of_the_zone_show(
-    change: tuple[str, date], days: int, start: str, end: str
-) -> None:
-    zone, day = ZoneInfo(change[0]), change[1] + timedelta(days=days)
-    found = occurrence(weekly("mon", start, end), day, zone)
-    first, last = time.fromisoformat(start), time.fromisoformat(end)
-    begins = datetime.combine(day, first)
-    ends = datetime.combine(day if last > first else day + timedelta(days=1), last)
-    around = datetime.combine(day, time(), tzinfo=UTC) - timedelta(days=2)
-    shown = [
-        moment
-        for moment in (around + n * MINUTE for n in range(6 * 24 * 60))
-        if begins <= moment.astimezone(zone).replace(tzinfo=None) < ends
-    ]
-    if shown:
-        assert found == (shown[0], shown[-1] + MINUTE)
-    else:
-        assert found[0] >= found[1]
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    st.sampled_from(CHANGES),
-    st.lists(st.tuples(st.sets(st.sampled_from(Day), min_size=1), TIMES, TIMES), max_size=3),
-    st.sampled_from(FreezeKind),
-    st.integers(0, 14 * 24 * 4),
-)
-def test_the_next_change_is_the_first_moment_at_which_the_verdict_is_another(
-    change: tuple[str, date],
-    times: list[tuple[set[Day], str, str]],
-    kind: FreezeKind,
-    quarters: int,
-) -> None:
-    begin = datetime.combine(change[1] - timedelta(days=7), time(), tzinfo=UTC)
-    spec = FreezeSpec(
-        kind=kind,
-        time_zone=change[0],
-        weekly=tuple(Weekly(days=tuple(days), start=s, end=e) for days, s, e in times),
-        starts_at=begin,
-        ends_at=begin + timedelta(days=12),
-    )
-    windows = Windows((Window("w", spec),))
-    now = begin - timedelta(hours=6) + quarters * timedelta(minutes=15)
-    verdict = judge_windows(windows, now)
-    moment = now + MINUTE
-    while moment < now + timedelta(days=3):
-        if (standing(spec, moment).in_force is (kind is FreezeKind.ALLOW)) != verdict.is_open:
-            assert verdict.changes_at == moment
-            return
-        moment += timedelta(minutes=15) - (moment - begin) % timedelta(minutes=15)
-    assert verdict.changes_at is None or verdict.changes_at >= moment
-
-
-def test_weekly_times_that_leave_no_gap_end_with_the_whole() -> None:
-    always = Weekly(days=tuple(Day), start="00:00", end="00:00")
-    ends_at = at("2026-06-20T00:00", BERLIN)
-    now = at("2026-06-06T12:00", BERLIN)
-    bounded = FreezeSpec(
-        kind=FreezeKind.DENY, time_zone="Europe/Berlin", weekly=(always,), ends_at=ends_at
-    )
-    endless = bounded.model_copy(update={"ends_at": None})
-    assert standing(bounded, now) == Standing(True, ends_at)
-    assert standing(endless, now) == Standing(True, None)
-
-
-def test_a_window_over_midnight_belongs_to_the_day_it_begins_on() -> None:
-    friday_night = at("2026-06-06T03:59", BERLIN)
-    assert standing(nights(), friday_night).in_force
-    assert not standing(nights(), friday_night + MINUTE).in_force
-    assert not standing(nights(), at("2026-06-06T23:00", BERLIN)).in_force
-    assert standing(nights(), friday_night + MINUTE).changes_at == at("2026-06-08T22:00", BERLIN)
-
-
-@pytest.mark.parametrize(
-    ("night", "hours"), [("2026-03-28", 5), ("2026-10-24", 7), ("2026-06-06", 6)]
-)
-def test_a_night_is_shorter_in_spring_and_longer_in_autumn(night: str, hours: int) -> None:
-    start, end = occurrence(
-        weekly("sat", "22:00", "04:00"), date.fromisoformat(night), ZoneInfo(BERLIN)
-    )
-    assert end - start == timedelta(hours=hours)
-
-
-def test_an_hour_that_is_shown_twice_opens_a_window_once() -> None:
-    spec = FreezeSpec(
-        kind=FreezeKind.ALLOW, time_zone=BERLIN, weekly=(weekly("sun", "02:15", "02:45"),)
-    )
-    start = at("2026-10-25T00:15")
-    assert standing(spec, start) == standing(spec, start + timedelta(hours=1))
-    assert standing(spec, start).changes_at == at("2026-10-25T01:45")
-
-
-def test_a_time_that_the_clocks_leave_out_does_not_open_anything() -> None:
-    spec = FreezeSpec(
-        kind=FreezeKind.ALLOW, time_zone=BERLIN, weekly=(weekly("sun", "02:15", "02:45"),)
-    )
-    assert not standing(spec, at("2026-03-29T01:00")).in_force
-    assert standing(spec, at("2026-03-29T00:30")).changes_at == at("2026-04-05T00:15")
+from shared.contract.rollout import WaitingFor
+from shared.planner.windows import Verdict, Window, Windows, judge_windows
+from tests.unit.planner.clocks import BERLIN, MINUTE, at, nights, weekly
 
 
 def test_deny_beats_allow_and_the_sentence_names_it() -> None:
@@ -172,10 +34,20 @@ def test_a_freeze_without_times_is_in_force_until_it_is_deleted() -> None:
     assert (verdict.is_open, verdict.changes_at) == (False, None)
 
 
-def test_a_window_that_does_not_exist_is_closed() -> None:
-    verdict = judge_windows(Windows(missing=("nights",)), at("2026-06-01T12:00"))
-    assert verdict.reason is ReasonCode.WINDOW_CLOSED
-    assert "nights" in verdict.message
+def test_a_window_that_does_not_exist_is_closed_and_the_sentence_says_what_to_do() -> None:
+    verdict = judge_windows(Windows(missing=("nights", "noon")), at("2026-06-01T12:00"))
+    assert verdict == Verdict(
+        ReasonCode.WINDOW_CLOSED,
+        "the strategy names nights, noon, which does not exist: "
+        "make it, or override it for this rollout",
+    )
+
+
+def test_a_freeze_is_named_before_a_window_that_does_not_exist() -> None:
+    stop = Window("stop", FreezeSpec())
+    now = at("2026-06-01T12:00")
+    verdict = judge_windows(Windows((stop, Window("halt", FreezeSpec())), ("nights",)), now)
+    assert verdict == Verdict(ReasonCode.FREEZE_ACTIVE, "freeze stop, halt is in force")
 
 
 def test_an_override_opens_until_it_expires() -> None:
@@ -184,3 +56,60 @@ def test_an_override_opens_until_it_expires() -> None:
     assert judge_windows(windows, now).is_open
     assert judge_windows(windows, now).changes_at == now + MINUTE
     assert not judge_windows(windows, now + MINUTE).is_open
+
+
+def test_an_override_that_is_over_says_when_the_freeze_ends() -> None:
+    now, ends_at = at("2026-06-01T12:00"), at("2026-06-02T00:00")
+    windows = Windows((Window("audit", FreezeSpec(ends_at=ends_at)),), override_until=now)
+    assert judge_windows(windows, now) == Verdict(
+        ReasonCode.FREEZE_ACTIVE, "freeze audit is in force", ends_at
+    )
+
+
+def test_without_freezes_and_windows_nothing_holds_and_nothing_changes() -> None:
+    assert judge_windows(Windows(), at("2026-06-01T12:00")) == Verdict()
+
+
+def test_it_stays_open_as_long_as_one_of_its_windows_is() -> None:
+    morning = FreezeSpec(kind=FreezeKind.ALLOW, weekly=(weekly("mon", "08:00", "12:00"),))
+    noon = FreezeSpec(kind=FreezeKind.ALLOW, weekly=(weekly("mon", "11:00", "13:00"),))
+    windows = Windows((Window("morning", morning), Window("noon", noon)))
+    assert judge_windows(windows, at("2026-06-01T11:30")) == Verdict(
+        changes_at=at("2026-06-01T13:00")
+    )
+    assert judge_windows(windows, at("2026-06-01T13:00")) == Verdict(
+        ReasonCode.WINDOW_CLOSED, "window morning, noon is closed", at("2026-06-08T08:00")
+    )
+
+
+def test_a_freeze_that_hands_over_to_another_holds_until_the_last() -> None:
+    first = FreezeSpec(ends_at=at("2026-06-02T00:00"))
+    second = FreezeSpec(starts_at=at("2026-06-01T18:00"), ends_at=at("2026-06-03T00:00"))
+    windows = Windows((Window("first", first), Window("second", second)))
+    assert judge_windows(windows, at("2026-06-01T12:00")) == Verdict(
+        ReasonCode.FREEZE_ACTIVE, "freeze first is in force", at("2026-06-03T00:00")
+    )
+
+
+def test_the_search_for_an_end_is_bounded_and_says_how_far_it_came() -> None:
+    """A window that opens every day under a freeze of a year."""
+    daily = FreezeSpec(
+        kind=FreezeKind.ALLOW,
+        weekly=(weekly("mon tue wed thu fri sat sun", "10:00", "11:00"),),
+    )
+    year = FreezeSpec(ends_at=at("2027-06-01T00:00"))
+    windows = Windows((Window("daily", daily), Window("year", year)))
+    verdict = judge_windows(windows, at("2026-06-01T00:00"))
+    assert verdict.changes_at == at("2026-07-02T11:00"), "after 32 days of two changes each"
+
+
+def test_what_is_held_says_until_when_and_what_ends_it() -> None:
+    held = Verdict(ReasonCode.WINDOW_CLOSED, "window x is closed", at("2026-06-01T00:00"))
+    assert not held.is_open
+    assert held.as_waiting() == WaitingFor(
+        reason=ReasonCode.WINDOW_CLOSED,
+        message="window x is closed",
+        until=at("2026-06-01T00:00"),
+        ends_when="nothing holds releases any more, or someone overrides it",
+    )
+    assert Verdict(changes_at=at("2026-06-01T00:00")).as_waiting() is None
