@@ -69,8 +69,6 @@ def _find(
                 return WaitingFor(
                     reason=decision.reason, message=decision.message, ends_when=_RESUMED
                 )
-            case _:
-                continue
     if view.state is RolloutState.PAUSED:
         return paused(view)
     if view.behind is not None:

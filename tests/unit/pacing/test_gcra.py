@@ -1,98 +1,72 @@
+"""The buckets' arithmetic, in numbers: what is there, what is taken, how long to wait."""
+
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from shared.pacing import gcra
-from shared.pacing.gcra import Rate
-from shared.pacing.memory import MemoryTokens
-from shared.pacing.source import Bucket, Grant
+from shared.pacing.gcra import Level, Rate
 
-RATES = st.builds(Rate, st.floats(0.1, 100_000), st.integers(1, 1000))
-
-
-@given(RATES, st.floats(0, 1e9))
-def test_full_bucket_holds_its_burst_and_an_empty_one_nothing(rate: Rate, now: float) -> None:
-    assert gcra.available(gcra.full(rate, now), rate, now) == rate.burst
-    assert gcra.available(gcra.empty(rate, now), rate, now) == 0
+NOW = 1_000.0
+RATE = Rate(per_minute=30.0, burst=4)
+"""A token every two seconds, four at most."""
 
 
-@given(RATES)
-def test_empty_bucket_is_full_after_its_fill_time(rate: Rate) -> None:
-    level = gcra.empty(rate, 0.0)
-    assert gcra.available(level, rate, rate.fill_seconds) == rate.burst
+def test_a_rate_says_how_long_a_token_takes_and_a_whole_burst() -> None:
+    assert (RATE.interval, RATE.fill_seconds) == (2.0, 8.0)
 
 
-@given(RATES, st.integers(0, 1000))
-def test_what_is_taken_is_missing(rate: Rate, count: int) -> None:
-    level = gcra.full(rate, 0.0)
-    if count > rate.burst:
-        with pytest.raises(ValueError, match="holds fewer"):
-            gcra.take(level, rate, count, 0.0)
-    else:
-        left = gcra.take(level, rate, count, 0.0)
-        assert gcra.available(left, rate, 0.0) == rate.burst - count
+def test_a_full_bucket_is_full_now_and_an_empty_one_after_its_fill_time() -> None:
+    assert gcra.full(RATE, NOW) == Level(full_at=NOW, interval=2.0)
+    assert gcra.empty(RATE, NOW) == Level(full_at=NOW + 8.0, interval=2.0)
 
 
-@given(RATES, RATES, st.integers(0, 1000), st.floats(0, 600))
-def test_changing_the_rate_makes_no_tokens(old: Rate, new: Rate, count: int, later: float) -> None:
-    level = gcra.take(gcra.full(old, 0.0), old, min(count, old.burst), 0.0)
-    before = gcra.tokens(level, old, later)
-    changed = gcra.tokens(level, Rate(new.per_minute, old.burst), later)
-    assert changed == pytest.approx(before, abs=1e-6)
-
-
-@given(RATES)
-def test_wait_is_exactly_until_one_token_is_there(rate: Rate) -> None:
-    level = gcra.empty(rate, 0.0)
-    after = gcra.wait(level, rate, 0.0)
-    assert gcra.available(level, rate, after * 1.001 + 1e-9) >= 1
-    assert gcra.available(level, rate, after * 0.99) == 0
-
-
-@given(
-    RATES,
-    st.lists(st.tuples(st.floats(0, 30), st.integers(0, 50)), max_size=60),
-    st.sets(st.integers(0, 60)),
+@pytest.mark.parametrize(
+    ("full_at", "held"),
+    [(NOW + 9.0, 0.0), (NOW + 8.0, 0.0), (NOW + 5.0, 1.5), (NOW, 4.0), (NOW - 60.0, 4.0)],
+    ids=["no debt", "empty", "one and a half", "full", "full for long"],
 )
-def test_no_window_ever_sees_more_than_rate_and_burst(
-    rate: Rate, asks: list[tuple[float, int]], losses: set[int]
-) -> None:
-    now = [0.0]
-    source = MemoryTokens(lambda: now[0])
-    given: list[tuple[float, int]] = []
-    for number, (pause, wanted) in enumerate(asks):
-        now[0] += pause
-        if number in losses:
-            source.lose_all()
-        given.append((now[0], source.take_now([Bucket("b", rate)], wanted).count))
-    for i, (start, _) in enumerate(given):
-        total = 0
-        for end, count in given[i:]:
-            total += count
-            assert total <= rate.per_minute / 60 * (end - start) + rate.burst + 1e-3
+def test_a_bucket_holds_its_burst_less_what_is_still_to_come(full_at: float, held: float) -> None:
+    assert gcra.tokens(Level(full_at, 2.0), RATE, NOW) == held
 
 
-def test_tokens_come_out_of_all_buckets_or_of_none() -> None:
-    source = MemoryTokens(lambda: 0.0)
-    wide = Bucket("wide", Rate(60, 10), starts_full=True)
-    narrow = Bucket("narrow", Rate(60, 3), starts_full=True)
-    assert source.take_now([wide, narrow], 5).count == 3
-    assert source.take_now([wide, narrow], 5).count == 0
-    assert source.take_now([wide], 10).count == 7
+def test_what_is_still_to_come_is_counted_at_the_rate_it_was_taken_at() -> None:
+    taken_slowly = Level(NOW + 8.0, interval=4.0)
+    assert gcra.tokens(taken_slowly, RATE, NOW) == 2.0
 
 
-async def test_buckets_in_memory_are_asked_as_any_source_is() -> None:
-    now = [0.0]
-    source = MemoryTokens(lambda: now[0])
-    bucket = Bucket("b", Rate(60, 3))
-    assert await source.take([bucket], 2) == Grant(0, pytest.approx(1.0, abs=1e-3))
-    await source.fill(bucket)
-    assert (await source.take([bucket], 2)).count == 0, "one that is known stays as it is"
-    fresh = Bucket("fresh", Rate(60, 3))
-    await source.fill(fresh)
-    assert await source.take([fresh], 2) == Grant(2, 0.0)
-    assert await source.take([fresh], 2) == Grant(1, pytest.approx(1.0, abs=1e-3))
-    now[0] = 2.0
-    assert (await source.take([bucket, fresh], 9)).count == 2
+@pytest.mark.parametrize(
+    ("full_at", "whole"),
+    [(NOW + 6.0, 1), (NOW + 6.000_001, 1), (NOW + 6.001, 0), (NOW + 0.1, 3)],
+    ids=["exactly one", "one but for rounding", "a little less than one", "nearly four"],
+)
+def test_only_whole_tokens_can_be_taken(full_at: float, whole: int) -> None:
+    assert gcra.available(Level(full_at, 2.0), RATE, NOW) == whole
+
+
+def test_taking_leaves_the_rest_at_the_rate_that_holds_now() -> None:
+    full = gcra.full(Rate(60.0, 4), NOW)
+    assert gcra.take(full, RATE, 3, NOW) == Level(NOW + 6.0, 2.0)
+    assert gcra.take(full, RATE, 4, NOW) == Level(NOW + 8.0, 2.0)
+    assert gcra.take(full, RATE, 0, NOW) == Level(NOW, 2.0)
+
+
+def test_a_token_that_rounding_lent_leaves_no_debt() -> None:
+    nearly_one = Level(NOW + 6.000_001, 2.0)
+    assert gcra.take(nearly_one, RATE, 1, NOW) == Level(NOW + 8.0, 2.0)
+
+
+def test_more_than_is_there_cannot_be_taken() -> None:
+    with pytest.raises(ValueError, match=r"^5 tokens wanted of a bucket that holds fewer$"):
+        gcra.take(gcra.full(RATE, NOW), RATE, 5, NOW)
+
+
+@pytest.mark.parametrize(
+    ("full_at", "seconds"),
+    [(NOW + 8.0, 2.0), (NOW + 7.0, 1.0), (NOW + 6.0, 0.0), (NOW, 0.0)],
+    ids=["empty", "half a token", "one is there", "full"],
+)
+def test_the_wait_is_for_what_a_whole_token_lacks(full_at: float, seconds: float) -> None:
+    waited = gcra.wait(Level(full_at, 2.0), RATE, NOW)
+    assert waited == pytest.approx(seconds, abs=1e-5)
+    assert waited <= seconds, "by then it counts as whole"

@@ -2,63 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from shared.contract.reasons import ReasonCode
 from shared.contract.states import TargetState
 from shared.contract.strategy import Pace
 from shared.planner.adaptive import judge_pace, learn, percentile90
-from shared.planner.decisions import MoveTarget, SetPace
+from shared.planner.decisions import SetPace
 from shared.planner.pacing import CALM, Pacing, Pressure, begin
 from shared.planner.view import TargetView
 from shared.services import adaptive_pace
+from tests.unit.planner.evidence import NOW, PACE, after, ended, move
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-PACE = Pace.model_validate({"perMinute": 60, "mode": "adaptive", "minPerMinute": 5})
 SPAN = timedelta(seconds=15)
-
-PRESSURES = st.builds(
-    Pressure,
-    st.integers(0, 100),
-    st.integers(0, 100),
-    st.lists(st.floats(0, 3600), max_size=50).map(tuple),
-    st.floats(0, 100),
-)
-ENDS = st.lists(st.none() | st.floats(0, 3600), max_size=40)
-"""Of targets: None for a failed one, else the seconds to Ready."""
-LOOKS = st.lists(st.tuples(st.floats(0, 300), ENDS, PRESSURES), max_size=60)
-
-
-def ended(pacing: Pacing, *seconds: float | None, now: datetime = NOW) -> Pacing:
-    """After these targets ended."""
-    targets, moves = {}, []
-    for number, took in enumerate(seconds):
-        cluster_id = UUID(int=number)
-        released = None if took is None else now - timedelta(seconds=took)
-        targets[cluster_id] = TargetView(
-            cluster_id, f"c{number}", 0, number, TargetState.APPLYING, "d", released_at=released
-        )
-        moves.append(move(cluster_id, None if took is None else now))
-    return learn(pacing, moves, targets)
-
-
-def move(cluster_id: UUID, ready_since: datetime | None) -> MoveTarget:
-    return MoveTarget(
-        cluster_id=cluster_id,
-        cluster="c",
-        stage=0,
-        was=TargetState.APPLYING,
-        becomes=TargetState.FAILED if ready_since is None else TargetState.SUCCEEDED,
-        ready_since=ready_since,
-        reason=ReasonCode.UPGRADE_SUCCEEDED,
-        message="",
-    )
 
 
 def judged(
@@ -72,75 +33,64 @@ def lowered(reason: ReasonCode = ReasonCode.SLOWED_BY_LAG) -> Pacing:
     return Pacing(PACE.floor, since=NOW, judged_at=NOW, reason=reason)
 
 
-@given(LOOKS)
-def test_rate_never_leaves_the_declared_bounds(
-    looks: Sequence[tuple[float, list[float | None], Pressure]],
-) -> None:
-    pacing, now = begin(PACE, NOW), NOW
-    for pause, ends, pressure in looks:
-        now += timedelta(seconds=pause)
-        before = pacing.per_minute
-        pacing, change = judge_pace(ended(pacing, *ends, now=now), PACE, pressure, now)
-        assert PACE.floor <= pacing.per_minute <= PACE.per_minute
-        assert (change is not None) == (pacing.per_minute != before)
-        if change is not None:
-            assert (change.was, change.per_minute) == (before, pacing.per_minute)
-            assert change.reason.value in (pacing.reason or "")
-            assert f"to {change.per_minute:g} a minute" in change.message
-
-
-@given(LOOKS)
-def test_what_was_seen_is_bounded_and_survives_a_restart(
-    looks: Sequence[tuple[float, list[float | None], Pressure]],
-) -> None:
-    pacing = begin(PACE, NOW)
-    for pause, ends, pressure in looks:
-        now = pacing.judged_at + timedelta(seconds=pause)
-        pacing, _ = judge_pace(ended(pacing, *ends, now=now), PACE, pressure, now)
-        assert len(pacing.seconds) <= 30
-        found = adaptive_pace.restored(PACE, adaptive_pace.kept(pacing), now)
-        assert found is not None
-        assert found.seconds == pytest.approx(pacing.seconds, abs=1e-3)
-        assert adaptive_pace.kept(found) == adaptive_pace.kept(pacing)
+TEN = (4.0,) * 10
+"""Enough to know what is usual."""
 
 
 @pytest.mark.parametrize(
-    ("pacing", "pressure", "reason"),
+    ("spans", "pressure", "reason", "why"),
     [
-        (ended(begin(PACE, NOW), 1.0, None), CALM, ReasonCode.SLOWED_BY_FAILURES),
-        (begin(PACE, NOW), Pressure(20, 3), ReasonCode.SLOWED_BY_SOURCE),
-        (begin(PACE, NOW), Pressure(lag_seconds=16.0), ReasonCode.SLOWED_BY_LAG),
+        ([(1.0, None)], CALM, ReasonCode.SLOWED_BY_FAILURES, "1 of 2 targets failed"),
         (
-            ended(ended(begin(PACE, NOW), *[4.0] * 10), *[30.0] * 4),
+            [],
+            Pressure(20, 3),
+            ReasonCode.SLOWED_BY_SOURCE,
+            "3 of 20 targets in flight cannot get their artifact",
+        ),
+        ([], Pressure(2, 2), ReasonCode.SLOWED_BY_SOURCE, "2 of 2 targets in flight cannot get"),
+        (
+            [],
+            Pressure(lag_seconds=15.6),
+            ReasonCode.SLOWED_BY_LAG,
+            "the control plane is 16 s late",
+        ),
+        (
+            [TEN, (30.0,) * 4],
             CALM,
             ReasonCode.SLOWED_BY_APPLY_TIME,
+            "nine in ten take 30 s to become ready, and took 4 s",
         ),
         (
-            ended(begin(PACE, NOW), *[4.0] * 10),
+            [TEN],
             Pressure(10, 0, (9.0,) * 4),
             ReasonCode.SLOWED_BY_APPLY_TIME,
+            "nine in ten take 9 s to become ready, and took 4 s",
         ),
     ],
+    ids=["failures", "no artifact", "two of two", "lag", "slow", "overdue"],
 )
-def test_each_bad_sign_halves_the_rate_at_once(
-    pacing: Pacing, pressure: Pressure, reason: ReasonCode
+def test_each_bad_sign_halves_the_rate_at_once_and_says_why(
+    spans: list[tuple[float | None, ...]], pressure: Pressure, reason: ReasonCode, why: str
 ) -> None:
-    after, change = judged(pacing, pressure, at=NOW)
+    pacing, change = judged(after(*spans), pressure, at=NOW)
     assert change is not None
     assert (change.reason, change.was, change.per_minute) == (reason, 60.0, 30.0)
-    assert (after.reason, after.since) == (reason, NOW)
+    assert change.message.startswith(f"from 60 to 30 a minute: {why}")
+    assert (pacing.reason, pacing.since, pacing.judged_at) == (reason, NOW, NOW)
+    assert (pacing.message, pacing.per_minute) == (change.message, 30.0)
 
 
 @pytest.mark.parametrize(
-    ("pacing", "pressure"),
+    ("spans", "pressure"),
     [
-        (ended(begin(PACE, NOW), *[1.0] * 19, None), CALM),
-        (begin(PACE, NOW), Pressure(20, 2)),
-        (begin(PACE, NOW), Pressure(1, 1)),
-        (begin(PACE, NOW), Pressure(lag_seconds=15.0)),
-        (ended(begin(PACE, NOW), *[4.0] * 10, 500.0), CALM),
-        (ended(ended(begin(PACE, NOW), *[4.0] * 10), *[7.0] * 20), CALM),
-        (begin(PACE, NOW), Pressure(50, 0, (500.0,) * 50)),
+        ([((1.0,) * 19 + (None,))], CALM),
+        ([], Pressure(20, 2)),
+        ([], Pressure(1, 1)),
+        ([], Pressure(lag_seconds=15.0)),
+        ([(*TEN, 500.0)], CALM),
+        ([TEN, (7.0,) * 20], CALM),
+        ([TEN, (8.0,) * 20], CALM),
+        ([], Pressure(50, 0, (500.0,) * 50)),
     ],
     ids=[
         "one in twenty failed",
@@ -149,13 +99,16 @@ def test_each_bad_sign_halves_the_rate_at_once(
         "a lag of three ticks",
         "a straggler",
         "not twice as long",
+        "twice as long, and no more",
         "no baseline yet",
     ],
 )
-def test_what_is_no_bad_sign_changes_nothing(pacing: Pacing, pressure: Pressure) -> None:
-    after, change = judged(pacing, pressure, at=NOW)
+def test_what_is_no_bad_sign_changes_nothing(
+    spans: list[tuple[float | None, ...]], pressure: Pressure
+) -> None:
+    pacing, change = judged(after(*spans), pressure, at=NOW)
     assert change is None
-    assert after.per_minute == 60.0
+    assert pacing.per_minute == 60.0
 
 
 def test_a_second_lowering_waits_for_the_first_to_show() -> None:
@@ -220,3 +173,142 @@ def test_a_row_outside_of_the_bounds_is_taken_for_the_nearest_bound() -> None:
     assert found is not None
     assert found.per_minute == 60.0
     assert adaptive_pace.restored(Pace(), kept, NOW) is None
+
+
+def learnt(
+    was: TargetState = TargetState.APPLYING,
+    becomes: TargetState = TargetState.SUCCEEDED,
+    ready_since: datetime | None = NOW,
+    released_at: datetime | None = NOW - timedelta(seconds=8),
+) -> Pacing:
+    """From one target's move."""
+    target = TargetView(UUID(int=1), "c", 0, 0, was, "d", released_at=released_at)
+    return learn(
+        replace(begin(PACE, NOW), ended=3, failed=2),
+        [replace(move(target.cluster_id, ready_since), was=was, becomes=becomes)],
+        {target.cluster_id: target},
+    )
+
+
+@pytest.mark.parametrize("becomes", [TargetState.VERIFYING, TargetState.SUCCEEDED])
+def test_a_target_counts_once_it_is_ready_with_the_time_from_its_release(
+    becomes: TargetState,
+) -> None:
+    pacing = learnt(becomes=becomes)
+    assert (pacing.ended, pacing.failed, pacing.seconds) == (4, 2, (8.0,))
+    at_once = learnt(TargetState.RELEASED, becomes)
+    assert (at_once.ended, at_once.failed, at_once.seconds) == (4, 2, (8.0,))
+
+
+@pytest.mark.parametrize("becomes", [TargetState.FAILED, TargetState.TIMED_OUT])
+def test_a_failed_target_ended_without_a_time(becomes: TargetState) -> None:
+    pacing = learnt(TargetState.VERIFYING, becomes)
+    assert (pacing.ended, pacing.failed, pacing.seconds) == (4, 3, ())
+
+
+@pytest.mark.parametrize(
+    "pacing",
+    [
+        lambda: learnt(TargetState.VERIFYING, TargetState.SUCCEEDED),
+        lambda: learnt(TargetState.VERIFYING, TargetState.VERIFYING),
+        lambda: learnt(becomes=TargetState.SKIPPED),
+        lambda: learnt(TargetState.VERIFYING, TargetState.APPLYING),
+        lambda: learnt(ready_since=None),
+        lambda: learnt(released_at=None),
+    ],
+    ids=[
+        "counted when it became ready",
+        "ready anew",
+        "skipped",
+        "ready no more",
+        "nobody knows since when",
+        "nobody knows from when",
+    ],
+)
+def test_what_says_nothing_of_the_pace_is_left_out(pacing: Callable[[], Pacing]) -> None:
+    found = pacing()
+    assert (found.ended, found.failed, found.seconds) == (3, 2, ())
+
+
+def test_an_agents_clock_that_is_behind_makes_no_time_negative() -> None:
+    assert learnt(ready_since=NOW - timedelta(minutes=1)).seconds == (0.0,)
+    assert learnt(ready_since=NOW - timedelta(seconds=7.5)).seconds == (0.5,)
+
+
+def test_the_newest_thirty_times_are_kept_and_ten_make_a_baseline() -> None:
+    nine = after((3.0,) * 9)
+    assert (nine.baseline, nine.slow_seconds) == (None, None)
+    ten = ended(nine, 5.0)
+    assert ten.baseline == 3.0
+    assert ended(ten, *[4.0] * 25).seconds == (3.0,) * 4 + (5.0,) + (4.0,) * 25
+
+
+def test_the_baseline_is_the_best_there_was_and_stays_through_a_change_of_rate() -> None:
+    slower = after((3.0,) * 10, (5.0,) * 20)
+    assert slower.baseline == 3.0
+    pacing, change = judged(slower, Pressure(lag_seconds=60.0))
+    assert change is not None
+    assert (pacing.baseline, pacing.seconds, pacing.ended, pacing.failed) == (3.0, (), 0, 0)
+    assert ended(pacing, *[9.0] * 9).baseline == 3.0
+
+
+def test_few_times_at_a_new_rate_are_not_held_against_the_baseline() -> None:
+    pacing = replace(after(TEN), seconds=())
+    assert judged(pacing, Pressure(9, 0, (500.0,) * 9), at=NOW)[1] is None
+    assert judged(pacing, Pressure(10, 0, (500.0,) * 10), at=NOW)[1] is not None
+
+
+def test_a_fast_rollout_is_not_slow_for_two_seconds_more() -> None:
+    instant = after((0.5,) * 10)
+    assert instant.slow_seconds == 2.5
+    assert after((3.0,) * 10).slow_seconds == 6.0
+
+
+def test_a_raise_says_how_many_became_ready_and_begins_a_span() -> None:
+    pacing, change = judged(ended(lowered(), *[1.0] * 24, None))
+    assert change == SetPace(
+        was=5.0,
+        per_minute=11.0,
+        reason=ReasonCode.PACE_RAISED,
+        message="from 5 to 11 a minute: 24 of 25 targets became ready in time",
+    )
+    assert (pacing.judged_at, pacing.since) == (NOW + SPAN, NOW + SPAN)
+    assert (pacing.ended, pacing.failed, pacing.message) == (0, 0, change.message)
+
+
+def test_at_its_declared_rate_a_good_span_changes_nothing_and_begins_the_next() -> None:
+    before = after((1.0,))
+    pacing, change = judged(before)
+    assert change is None
+    assert pacing == replace(before, judged_at=NOW + SPAN, ended=0)
+
+
+def test_failures_that_were_answered_raise_nothing() -> None:
+    only_failures = replace(lowered(ReasonCode.SLOWED_BY_FAILURES), ended=1, failed=1)
+    _, change = judged(only_failures, at=NOW + timedelta(hours=1))
+    assert change is None
+
+
+def test_the_signs_are_looked_for_in_order() -> None:
+    all_bad = Pressure(10, 5, (500.0,) * 10, 60.0)
+    everything = ended(after(TEN), None)
+    reasons = []
+    for pacing, pressure in (
+        (everything, all_bad),
+        (after(TEN), all_bad),
+        (after(TEN), replace(all_bad, without_artifact=0)),
+        (after(TEN), Pressure(lag_seconds=60.0)),
+    ):
+        _, change = judged(pacing, pressure, at=NOW)
+        reasons.append(change.reason if change else None)
+    assert reasons == [
+        ReasonCode.SLOWED_BY_FAILURES,
+        ReasonCode.SLOWED_BY_SOURCE,
+        ReasonCode.SLOWED_BY_APPLY_TIME,
+        ReasonCode.SLOWED_BY_LAG,
+    ]
+
+
+@pytest.mark.parametrize(("count", "place"), [(1, 1), (9, 9), (10, 9), (11, 10), (20, 18)])
+def test_nine_in_ten_values_do_not_exceed_the_percentile(count: int, place: int) -> None:
+    assert percentile90([float(n) for n in range(count, 0, -1)]) == float(place)

@@ -55,3 +55,23 @@ def test_a_stage_has_those_before_it_its_places_and_its_budget() -> None:
     assert of_stage(strategy(budget=1), (5, 95), 0) == 3
     assert of_stage(strategy(), (5, 95), 1) == 5 + 10 + 4
     assert of_stage(strategy(), (5, 7), 1) == 5 + 7
+
+
+def test_what_failed_in_every_stage_before_adds_up() -> None:
+    stages = [{"name": name, "maxConcurrent": 1, "maxTargets": 2} for name in ("a", "b")]
+    three = RolloutStrategy.model_validate(
+        {"stages": [*stages, {"name": "c", "maxConcurrent": 9}], "maxFailures": 2}
+    )
+    assert of_everywhere(three, (2, 2, 50)) == 2 + 2 + (1 + 2)
+
+
+def test_a_stages_percentages_are_of_its_own_targets() -> None:
+    half = [{"name": "a", "maxConcurrent": 1}, {"name": "b", "maxConcurrent": "50%"}]
+    strategy = RolloutStrategy.model_validate({"stages": half, "maxFailures": "10%"})
+    assert of_stage(strategy, (5, 40), 1) == 5 + 20 + 4
+
+
+@pytest.mark.parametrize("totals", [(5,), (5, 95, 1)])
+def test_each_stage_has_to_have_its_number_of_targets(totals: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="argument 2 is"):
+        of_everywhere(strategy(), totals)

@@ -68,6 +68,10 @@ def test_over_the_budget_all_go_back(kind: RolloutKind, quarantine: bool) -> Non
     )
 
 
+def test_a_rollback_has_no_budget_to_stop_it() -> None:
+    assert stop(view(RolloutKind.ROLLBACK), BAD) is None
+
+
 def test_over_the_budget_a_rollout_that_should_go_on_does() -> None:
     assert stop(view(on_failure="continue"), BAD) is None
 

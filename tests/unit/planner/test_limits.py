@@ -27,7 +27,15 @@ def stages(canary: int = 4, **broad: int) -> list[StageView]:
 
 @pytest.mark.parametrize(
     ("limit", "total", "count"),
-    [("3", 25, 3), ("0", 25, 0), ("10%", 25, 3), ("10%", 4, 1), ("0%", 25, 0), ("100%", 7, 7)],
+    [
+        ("3", 25, 3),
+        ("0", 25, 0),
+        ("10%", 25, 3),
+        ("10%", 4, 1),
+        ("0%", 25, 0),
+        ("100%", 7, 7),
+        ("50%", 5_000, 2_500),
+    ],
 )
 def test_a_percentage_rounds_up_to_at_least_one_and_nothing_stays_nothing(
     limit: str, total: int, count: int

@@ -87,6 +87,11 @@ def test_a_report_of_another_release_does_not_count(change: dict[str, Any]) -> N
     assert not counts(view(), target())
 
 
+def test_ready_for_another_release_is_not_ready() -> None:
+    before = target(TargetState.APPLYING, report=report(READY, generation=3, ready_since=T0))
+    assert judge(view(), before, after(minutes=9)) is None
+
+
 def test_a_cluster_that_is_gone_is_skipped_whatever_it_said() -> None:
     gone = Reach(gone=True)
     assert moved(judge(view(), target(reach=gone, report=report(READY)), T0)) == DEREGISTERED

@@ -303,3 +303,13 @@ def test_it_is_looked_at_again_when_a_freeze_ends_that_holds_something() -> None
     assert look_again_at(frozen, [first(to_apply=1)], IDLE) == NOW
     assert look_again_at(frozen, [first(in_flight=1)], IDLE) == IDLE
     assert look_again_at(view(), [first(to_apply=1)], IDLE) == IDLE
+
+
+def test_a_rollbacks_stage_is_full_when_its_own_places_are_taken() -> None:
+    stages = [{"name": "first", "maxConcurrent": 1}, {"name": "second", "maxConcurrent": 2}]
+    skipped, busy = first(skipped=4), StageView(1, "second", 4, 2, 2, opened_at=T0)
+    seen = view(skipped, busy, strategy=RolloutStrategy.model_validate({"stages": stages}))
+    for kind, places in ((RolloutKind.PUBLISH, 1), (RolloutKind.ROLLBACK, 2)):
+        found = said(replace(seen, kind=kind))
+        assert found is not None
+        assert found.message == f"all {places} places of stage second are taken: {REPORT}"
