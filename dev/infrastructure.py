@@ -3,7 +3,8 @@
     checkov      the Bicep files: nothing that cannot be parsed, nothing found that is not
                  suppressed beside the line, with a reason
     hadolint     the Dockerfiles
-    actionlint   the workflows: that they are right
+    shellcheck   the scripts
+    actionlint   the workflows: that they are right, and the scripts inside of them
     zizmor       the workflows: that nobody can misuse them
 
 The tools have an environment of their own (`.venv-infrastructure`), because checkov pins packages
@@ -77,10 +78,23 @@ def hadolint(folder: Path) -> list[str]:
     return [f"hadolint: {line}" for line in done.stdout.splitlines()] or _failed("hadolint", done)
 
 
+def shellcheck(folder: Path) -> list[str]:
+    """What shellcheck finds in the scripts."""
+    files = [*_tracked("*.sh"), ".ci/run"]
+    done = _run(str(folder / "shellcheck"), "--format=gcc", *files)
+    print(f"shellcheck: {len(files)} scripts")
+    return [f"shellcheck: {line}" for line in done.stdout.splitlines()] or _failed(
+        "shellcheck", done
+    )
+
+
 def actionlint(folder: Path) -> list[str]:
     """What actionlint finds in the workflows."""
     files = _tracked(".github/workflows/*.yml")
-    done = _run(str(folder / "actionlint"), "-oneline", "-shellcheck=", "-pyflakes=", *files)
+    done = _run(
+        str(folder / "actionlint"), "-oneline", f"-shellcheck={folder / 'shellcheck'}",
+        "-pyflakes=", *files,
+    )  # fmt: skip
     print(f"actionlint: {len(files)} workflows")
     return [f"actionlint: {line}" for line in done.stdout.splitlines()] or _failed(
         "actionlint", done
@@ -98,7 +112,9 @@ def main() -> int:
     """0 when nothing was found."""
     folder = tools()
     problems = [
-        problem for check in (checkov, hadolint, actionlint, zizmor) for problem in check(folder)
+        problem
+        for check in (checkov, hadolint, shellcheck, actionlint, zizmor)
+        for problem in check(folder)
     ]
     print("\n".join(problems))
     return 1 if problems else 0

@@ -1,10 +1,8 @@
 # The control plane as a Functions container, for Kubernetes or any other host of containers outside Azure Functions.
 # Build from the repository's root: docker build -f infra/control-plane.Dockerfile -t arcbridge-control-plane .
-# Releases pass the bases with their digests (infra/base_images.py); the tags below are for development.
-ARG PYTHON_IMAGE=python:3.13-slim-bookworm
-ARG HOST_IMAGE=mcr.microsoft.com/azure-functions/python:4-python3.13
-
-FROM ${PYTHON_IMAGE} AS build
+# Bases are named by digest in the FROM lines themselves: that is where Dependabot finds and renews them. For
+# linux/amd64 alone: the host's image and its worker exist for nothing else.
+FROM python:3.13.14-slim-bookworm@sha256:67a1e1f215ccda113cfc024e8639049257e88f273898f595b61476d128d387e8 AS build
 WORKDIR /home/site/wwwroot
 COPY requirements.txt ./
 RUN pip install --no-cache-dir --disable-pip-version-check --no-compile --require-hashes \
@@ -15,14 +13,17 @@ COPY shared ./shared
 # Generated gRPC code is the relay's and the agents': the Functions worker carries a grpc of its own.
 RUN rm -rf shared/rpc .python_packages/lib/site-packages/bin
 
-FROM ${HOST_IMAGE}
+FROM mcr.microsoft.com/azure-functions/python:4-python3.13@sha256:2abfe9a6e06cb1b98ff9be0c6d1a858afd8cf11bff5a479f8ef97c221f7c0c47
 ARG VERSION=0.0.0
 ARG REVISION=unknown
+ARG SOURCE=unknown
 LABEL org.opencontainers.image.title="ArcBridge control plane" \
     org.opencontainers.image.description="Every REST endpoint and every timer, in the Azure Functions host." \
     org.opencontainers.image.licenses="Apache-2.0" \
     org.opencontainers.image.version="${VERSION}" \
-    org.opencontainers.image.revision="${REVISION}"
+    org.opencontainers.image.revision="${REVISION}" \
+    org.opencontainers.image.source="${SOURCE}" \
+    io.arcbridge.image.sbom="attested: docker buildx imagetools inspect IMAGE --format '{{json .SBOM}}'"
 # A port that needs no rights; keys in files because no endpoint is guarded by one; a home that it may write to.
 # AzureWebJobsSecretStorageType says where the host keeps its keys, and holds none itself:
 # hadolint ignore=DL3064

@@ -115,8 +115,11 @@ param functionsPerInstanceConcurrency int = 32
 @maxValue(100)
 param functionsAlwaysReady int = 0
 
-@description('The relay\'s image in this deployment\'s registry, by digest; empty until it has been imported: no relay then.')
+@description('The relay\'s image in this deployment\'s registry, by digest; empty until the database is ready for it: no relay then.')
 param relayImage string = ''
+
+@description('The image that prepares the database, by digest: the relay\'s, a provision before relays run it.')
+param databaseImage string = relayImage
 
 @description('The agent\'s image, by digest, as clusters pull it.')
 param agentImage string
@@ -398,7 +401,7 @@ module functions 'modules/functions.bicep' = {
   }
 }
 
-module databaseJob 'modules/database-job.bicep' = if (!empty(relayImage)) {
+module databaseJob 'modules/database-job.bicep' = if (!empty(databaseImage)) {
   name: 'database-job'
   scope: group
   params: {
@@ -406,7 +409,7 @@ module databaseJob 'modules/database-job.bicep' = if (!empty(relayImage)) {
     location: location
     tags: everyTag
     environmentId: containerapps.outputs.id
-    image: relayImage
+    image: databaseImage
     registryServer: registry.outputs.loginServer
     identityId: identity.outputs.databaseId
     identityName: identity.outputs.databaseName
@@ -481,4 +484,4 @@ output ARCBRIDGE_RELAY_DEFAULT_HOST string = relayDefaultHost
 output ARCBRIDGE_REGISTRY_NAME string = registry.outputs.name
 output ARCBRIDGE_REGISTRY_SERVER string = registry.outputs.loginServer
 output ARCBRIDGE_VAULT_NAME string = keyvault.outputs.name
-output ARCBRIDGE_DATABASE_JOB string = empty(relayImage) ? '' : databaseJob.outputs.name
+output ARCBRIDGE_DATABASE_JOB string = empty(databaseImage) ? '' : databaseJob.outputs.name

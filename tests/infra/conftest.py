@@ -11,6 +11,9 @@ import pytest
 
 from dev.python313 import ENVIRONMENT, find_python, install_python, worker_python
 from dev.state import REPOSITORY
+from tests.running_fixture import running
+
+__all__ = ["running"]
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,11 @@
 """Stands in for the Functions host: hands a package to Microsoft's worker library, and prints JSON.
 
-    python functions_host.py PACKAGE WORKER_LIBRARY
+    python functions_host.py PACKAGE WORKER_LIBRARY [REQUESTS]
 
 Run by the Python 3.13 of a host, without its own packages: what can be imported is what the package
 holds. It says how long the import took (of the processor too: that does not hang on what else the
-machine does), which functions are found, and what `health/ready` answers.
+machine does), which functions are found, what `health/ready` answers, and what each of the requests
+does: a JSON list of function, method, url, params, headers and body.
 """
 
 from __future__ import annotations
@@ -15,10 +16,20 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
+
+READY: dict[str, Any] = {
+    "function": "health_ready",
+    "method": "GET",
+    "url": "https://app.test/api/health/ready",
+    "headers": {},
+    "params": {},
+    "body": "",
+}
 
 
-async def main(package: Path) -> dict[str, object]:
-    """Index the app, invoke one function."""
+async def main(package: Path, requests: list[dict[str, Any]]) -> dict[str, object]:
+    """Index the app, ask whether it is ready, invoke what is asked for."""
     started, worked = time.perf_counter(), time.process_time()
     importlib.import_module("function_app")
     imported, computed = time.perf_counter() - started, time.process_time() - worked
@@ -31,11 +42,30 @@ async def main(package: Path) -> dict[str, object]:
     )
     answer = await worker.functions_metadata_request(request())
     functions = {each.name: each.function_id for each in answer.function_metadata_results}
-    data = protocol.http_data(
-        "GET", "https://app.test/api/health/ready", headers={}, params={}, body=b""
-    )
-    called = protocol.invocation(functions["health_ready"], "req", data)
-    ready = (await worker.invocation_request(called)).return_value.http
+
+    async def invoke(wanted: dict[str, Any]) -> Any:
+        data = protocol.http_data(
+            wanted["method"],
+            wanted["url"],
+            headers=wanted["headers"],
+            params=wanted["params"],
+            body=wanted["body"].encode(),
+        )
+        called = protocol.invocation(functions[wanted["function"]], "req", data)
+        answer = await worker.invocation_request(called)
+        exception = getattr(answer.result, "exception", None)
+        if exception is not None:
+            raise SystemExit(f"{wanted['function']}: {exception.message}")
+        return answer.return_value.http
+
+    ready = await invoke(READY)
+    answers = []
+    for each in requests:
+        http = await invoke(each)
+        text = http.body.bytes.decode()
+        answers.append(
+            {"function": each["function"], "status": int(http.status_code), "body": text}
+        )
     runtime = importlib.import_module("functions.runtime")
     await runtime.close()
     return {
@@ -44,13 +74,15 @@ async def main(package: Path) -> dict[str, object]:
         "functions": sorted(functions),
         "status": int(ready.status_code),
         "ready": json.loads(ready.body.bytes),
+        "answers": answers,
         "modules": sorted({name.split(".")[0] for name in sys.modules}),
     }
 
 
 if __name__ == "__main__":
-    folder, library = Path(sys.argv[1]), Path(sys.argv[2])
+    folder, library, *asked = map(Path, sys.argv[1:])
+    wanted = json.loads(asked[0].read_text()) if asked else []
     sys.path[:0] = [str(folder), str(folder / ".python_packages" / "lib" / "site-packages")]
     # Last, so that everything the package has comes from the package.
     sys.path.append(str(library))
-    sys.stdout.write(json.dumps(asyncio.run(main(folder))))
+    sys.stdout.write(json.dumps(asyncio.run(main(folder, wanted))))

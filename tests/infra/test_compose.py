@@ -77,6 +77,12 @@ def test_a_program_is_built_here_and_has_no_rights(name: str) -> None:
     assert "privileged" not in service
 
 
+def test_what_is_not_built_here_is_named_by_digest() -> None:
+    foreign = [s["image"] for s in services(example()).values() if not s["image"].startswith("arc")]
+    assert len(foreign) == 3
+    assert all(re.fullmatch(r"[\w./-]+:[\w.-]+@sha256:[0-9a-f]{64}", image) for image in foreign)
+
+
 def test_what_is_waited_for_can_be_waited_for() -> None:
     found = services(example())
     for service in found.values():

@@ -28,7 +28,7 @@ from tests.infra.test_issuing_ca import jwk
 HOOKS = REPOSITORY / "infra" / "hooks"
 STATE = "ARCBRIDGE_TEST_STATE"
 AZURE = '''#!{python}
-"""Answers what the hooks ask of az and azd, and notes it in the state, a line for each call."""
+"""Answers what the hooks ask of az, azd and curl; notes each call as a line in the state."""
 import json, os, pathlib, re, sys
 
 state = pathlib.Path(os.environ["ARCBRIDGE_TEST_STATE"])
@@ -69,18 +69,21 @@ match arguments:
         print((state / "job").read_text() if (state / "job").exists() else "Succeeded")
     case ["az", "containerapp" | "acr", *_]:
         pass
+    case ["curl", *_]:
+        sys.exit((state / "not-ready").exists())
     case _:
         sys.exit(f"not asked for so far: {{arguments}}")
 '''
+IMAGE = "reg.azurecr.io/relay@sha256:abc"
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Runs a hook from the repository's root; `az` and `azd` keep their state in `tmp_path`."""
+    """Runs a hook from the repository's root; the stand-ins keep their state in `tmp_path`."""
     tools = tmp_path / "tools"
     tools.mkdir()
-    for name in ("az", "azd"):
+    for name in ("az", "azd", "curl"):
         (tools / name).write_text(AZURE.format(python=sys.executable))
         (tools / name).chmod(0o755)
 
@@ -197,23 +200,74 @@ def test_the_first_provision_certifies_the_key_and_imports_the_relay(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     kept = settings(tmp_path)
-    assert kept["ARCBRIDGE_RELAY_IMAGE"] == "reg.azurecr.io/relay@sha256:abc"
+    assert kept["ARCBRIDGE_DATABASE_IMAGE"] == IMAGE
+    assert "ARCBRIDGE_RELAY_IMAGE" not in kept
     chain = base64.b64decode(kept["ARCBRIDGE_CA_CHAIN_BASE64"])
     assert x509.load_pem_x509_certificates(chain)[0].public_key() == key.public_key()
     assert not [call for call in calls(tmp_path) if "job" in call]
 
 
-def test_the_second_provision_prepares_the_database_and_nothing_else(
+def updates(state: Path) -> list[str]:
+    """Images and phases that the job was given, in order, and when it was started."""
+    found = []
+    for call in calls(state):
+        if call[1:4] == ["containerapp", "job", "start"]:
+            found.append("start")
+        elif call[1:4] == ["containerapp", "job", "update"]:
+            [word] = [w for w in call if w.startswith("--args=")] or [
+                call[call.index("--image") + 1]
+            ]
+            found.append(word.removeprefix("--args=--phase="))
+    return found
+
+
+def test_the_second_provision_expands_the_schema_and_lets_relays_start(
     run: Run, tmp_path: Path
 ) -> None:
     done = run(
         str(HOOKS / "postprovision.sh"), **PROVISIONED, ARCBRIDGE_DATABASE_JOB="job",
-        ARCBRIDGE_RELAY_IMAGE="reg.azurecr.io/relay@sha256:abc", ARCBRIDGE_CA_CHAIN_BASE64="done",
+        ARCBRIDGE_DATABASE_IMAGE=IMAGE, ARCBRIDGE_CA_CHAIN_BASE64="done",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    asked = [call[1:4] for call in calls(tmp_path)]
-    assert ["containerapp", "job", "start"] in asked
-    assert {call[0] for call in asked} == {"containerapp"}
+    assert updates(tmp_path) == [IMAGE, "pre", "start"]
+    assert settings(tmp_path) == {"ARCBRIDGE_RELAY_IMAGE": IMAGE}
+    assert not [call for call in calls(tmp_path) if "acr" in call]
+
+
+def test_an_upgrade_expands_the_schema_with_the_new_image_before_relays_run_it(
+    run: Run, tmp_path: Path
+) -> None:
+    old = {name: "reg.azurecr.io/relay@sha256:old" for name in ("RELAY", "DATABASE")}
+    standing = {f"ARCBRIDGE_{name}_IMAGE": image for name, image in old.items()}
+    upgrade = {**PROVISIONED, **standing, "ARCBRIDGE_DATABASE_JOB": "job"}
+    upgrade["ARCBRIDGE_CA_CHAIN_BASE64"] = "done"
+    (tmp_path / "job").write_text("Failed")
+    done = run(str(HOOKS / "postprovision.sh"), **upgrade)
+    assert done.returncode == 1
+    assert "ARCBRIDGE_RELAY_IMAGE" not in settings(tmp_path)
+    (tmp_path / "job").unlink()
+    done = run(str(HOOKS / "postprovision.sh"), **upgrade)
+    assert done.returncode == 0, done.stderr
+    assert updates(tmp_path) == [IMAGE, "pre", "start"] * 2
+    assert settings(tmp_path)["ARCBRIDGE_RELAY_IMAGE"] == IMAGE
+
+
+def test_the_schema_is_contracted_when_the_new_control_plane_answers_and_not_before(
+    run: Run, tmp_path: Path
+) -> None:
+    deployed = {
+        **PROVISIONED,
+        "ARCBRIDGE_DATABASE_JOB": "job",
+        "ARCBRIDGE_CONTROL_PLANE_URL": "https://app.test",
+        "ARCBRIDGE_RELAY_ADDRESS": "relay.test:8443",
+    }
+    (tmp_path / "not-ready").touch()
+    assert run(str(HOOKS / "postdeploy.sh"), **deployed).returncode != 0
+    assert updates(tmp_path) == []
+    (tmp_path / "not-ready").unlink()
+    done = run(str(HOOKS / "postdeploy.sh"), **deployed)
+    assert done.returncode == 0, done.stderr
+    assert updates(tmp_path) == ["post", "start"]
 
 
 def test_a_database_that_cannot_be_prepared_stops_the_deployment(run: Run, tmp_path: Path) -> None:

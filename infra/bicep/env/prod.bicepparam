@@ -25,6 +25,7 @@ param functionsMaximumInstances = 400
 param functionsAlwaysReady = 2
 param postgresRestoredHost = readEnvironmentVariable('ARCBRIDGE_POSTGRES_RESTORED_HOST', '')
 param relayImage = readEnvironmentVariable('ARCBRIDGE_RELAY_IMAGE', '')
+param databaseImage = readEnvironmentVariable('ARCBRIDGE_DATABASE_IMAGE', readEnvironmentVariable('ARCBRIDGE_RELAY_IMAGE', ''))
 param agentImage = readEnvironmentVariable('ARCBRIDGE_AGENT_IMAGE')
 param relayMinReplicas = 3
 param relayMaxReplicas = 100
