@@ -11,7 +11,7 @@ export PYTHONPATH := $(CURDIR)
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up attack mutations mutants sbom audit test lint bench fleet proto lock clean
+.PHONY: help setup demo up attack kills mutations mutants sbom audit test lint bench fleet proto lock clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -42,6 +42,10 @@ up: setup ## start the same stack and leave it running (Ctrl-C ends it)
 
 attack: setup ## play every row of the attack table against a running system (ONLY=word picks rows)
 	@$(BIN)/python -m tests.attacks $(ONLY)
+
+kills: setup ## kill -9 agent and helm at N random moments of an upgrade (N=20 SEED=…), with figures
+	@ARCBRIDGE_TEST_KILLS=$(or $(N),20) ARCBRIDGE_SEED=$(SEED) \
+	  $(BIN)/python -m pytest -q -s -n0 tests/e2e/test_kill_upgrade.py
 
 mutations: setup ## send N seeded mutants of valid requests (N=20000 SEED=…): no 5xx, no growth
 	@$(BIN)/python -m tests.mutations $(or $(N),20000) $(SEED)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -116,13 +117,21 @@ def decode_release(secret: Object) -> dict[str, Any]:
     """The release inside a Secret: base64 twice, gzip, JSON. Raises ValueError otherwise."""
     raw = base64.b64decode(base64.b64decode((secret.get("data") or {}).get("release", "")))
     if raw.startswith(_GZIP):
-        raw = gzip.decompress(raw)
+        raw = _unpacked(raw)
     if len(raw) > _LIMIT:
         raise ValueError("the release is larger than any release should be")
     release = json.loads(raw)
     if not isinstance(release, dict):
         raise ValueError("the release is not an object")  # noqa: TRY004 - one error for bad content
     return release
+
+
+def _unpacked(raw: bytes) -> bytes:
+    """At most a byte above the limit: what is packed into a Secret may be a thousand times it."""
+    try:
+        return zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(raw, _LIMIT + 1)
+    except zlib.error as error:
+        raise ValueError("the release cannot be unpacked") from error
 
 
 def encode_release(release: dict[str, Any]) -> str:

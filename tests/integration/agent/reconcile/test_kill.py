@@ -1,4 +1,4 @@
-"""kill -9 of agent and helm at random moments: always one release, deployed, the right one."""
+"""kill -9 of the agent while it applies an overlay; with a chart: tests/e2e/test_kill_upgrade.py."""
 
 from __future__ import annotations
 
@@ -15,10 +15,8 @@ from shared.contract.desired import DesiredExtension
 from tests.integration.agent.reconcile.conftest import BIN, Tools
 from tests.integration.agent.reconcile.sources import (
     Release,
-    chart_archive,
     config_map,
     document,
-    inline_chart,
     overlay,
 )
 
@@ -61,27 +59,6 @@ class Agent:
                 if line.decode().split() == ["Ready", str(generation)]:
                     return
         raise AssertionError("the engine ended")
-
-
-async def test_a_release_survives_kills(
-    settings: ReconcileSettings, tools: Tools, namespace: str, tmp_path: Path
-) -> None:
-    agent = Agent(settings, tmp_path)
-    release = Release("web", namespace, inline_chart(chart_archive()), values={"greeting": "g0"})
-    rng = random.Random(7)  # noqa: S311 - moments, not secrets
-    for number in range(KILLS):
-        process = await agent.start(release.present())
-        await asyncio.sleep(rng.uniform(0.6, 2.6))
-        await agent.kill(process)
-        release = release.next(values={"greeting": f"g{number + 1}"})
-    process = await agent.start(release.present())
-    await agent.until_ready(process, release.generation)
-    await agent.kill(process)
-    history = tools.history("web", namespace)
-    assert [r["status"] for r in history].count("deployed") == 1
-    assert history[-1]["status"] == "deployed"
-    assert not [r for r in history if r["status"].startswith("pending")]
-    assert tools.get("cm", "web-config", "-n", namespace)["data"]["greeting"] == f"g{KILLS}"
 
 
 async def test_an_overlay_survives_kills_and_leaves_no_orphans(
