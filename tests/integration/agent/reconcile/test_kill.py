@@ -1,4 +1,4 @@
-"""kill -9 of the agent while it applies an overlay; with a chart: tests/e2e/test_kill_upgrade.py."""
+"""kill -9 of the agent at work on an overlay; of a chart: tests/e2e/test_kill_upgrade.py."""
 
 from __future__ import annotations
 
