@@ -21,6 +21,7 @@ _NUMBERS: Final[tuple[tuple[str, Callable[[SimulatedMoment], int]], ...]] = (
     ("in flight", lambda moment: moment.in_flight),
     ("ready", lambda moment: moment.succeeded),
     ("failed", lambda moment: moment.failed),
+    ("held", lambda moment: moment.held),
     ("skipped", lambda moment: moment.skipped),
     ("taken back", lambda moment: moment.taken_back),
 )

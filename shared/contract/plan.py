@@ -66,7 +66,8 @@ class PlannedTarget(WireModel):
     difference: int
     """The index of its difference in the plan's `differences`, with the values."""
     waiting_for: WaitingFor | None = None
-    """What about the cluster itself would be waited for, were the rollout to start now."""
+    """What about the cluster itself would be waited for, were the rollout to start now; `until`
+    is predicted where a rollout under way brings what is lacking."""
 
 
 class PlannedStage(WireModel):
@@ -114,7 +115,10 @@ class RolloutPlan(WireModel):
     blast_radius: int
     """The most clusters that can have got a revision that fails everywhere before that stops it."""
     ends_as: RolloutState
-    """How it ends if no cluster fails: a median time beyond the deadline fails them all."""
+    """How it ends if no cluster fails: a median time beyond the deadline fails them all. Not an end
+    where it would come to wait without one, see `waitingFor`."""
+    waiting_for: WaitingFor | None = None
+    """What it would come to wait for without an end, if no cluster fails."""
     apply_times: PredictedTimes
     assumptions: tuple[str, ...] = ()
     """What the timeline takes for granted."""
@@ -145,6 +149,8 @@ class SimulatedMoment(WireModel):
     failed: int
     skipped: int
     taken_back: int
+    held: int = 0
+    """In open stages, on clusters that lack another extension."""
 
 
 class SimulatedEvent(WireModel):

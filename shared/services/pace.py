@@ -61,6 +61,19 @@ def buckets_of_corrections(
     ]
 
 
+def beside_its_own(
+    tenant: str, kind: RolloutKind, strategy: RolloutStrategy, origin: str | None
+) -> list[Bucket]:
+    """The buckets of a simulated rollout beside its own.
+
+    The tenant's is full mostly, as it is wide; a registry's fills with the rollout.
+    """
+    found = buckets(tenant, UUID(int=0), kind, strategy, origin=origin)
+    return [
+        Bucket(bucket.key, bucket.rate, starts_full=bucket.rate == TENANT) for bucket in found[1:]
+    ]
+
+
 def _shared(tenant: str, strategy: RolloutStrategy, origin: str | None) -> list[Bucket]:
     """The tenant's and, where the strategy counts by it, the chart registry's."""
     found = [Bucket(f"ab:pace:{{{tenant}}}:tenant", TENANT)]

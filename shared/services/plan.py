@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
@@ -15,6 +16,7 @@ from shared.contract.plan import (
     LeftOut,
     PlannedStage,
     PlannedTarget,
+    PredictedTimes,
     RolloutPlan,
     SpecChange,
     SpecDifference,
@@ -26,12 +28,14 @@ from shared.contract.strategy import PaceMode
 from shared.domain.changes import compare
 from shared.domain.goals import Goal
 from shared.planner import blast
+from shared.planner.lacks import why_lacks
 from shared.planner.limits import declared
 from shared.planner.target_waiting import target_waiting_for
 from shared.planner.view import RolloutView, StageView, TargetView
 from shared.services.caller import Caller
 from shared.services.hot_path import HotPath
 from shared.services.prospect import Prospect, prospect
+from shared.simulation.ahead import Arrivals, arrivals
 from shared.simulation.fleet import Setting, SimulatedCluster
 from shared.simulation.record import Simulated
 from shared.simulation.run import simulate
@@ -39,7 +43,12 @@ from shared.simulation.run import simulate
 LONG_VALUE_BYTES: Final = 1_024
 """A longer value is not shown, but told by its size and digest."""
 _OF_THE_CLUSTER: Final = frozenset(
-    {ReasonCode.CLUSTER_OFFLINE, ReasonCode.NOT_NOW, ReasonCode.DEPENDENCY_NOT_READY}
+    {
+        ReasonCode.CLUSTER_OFFLINE,
+        ReasonCode.NOT_NOW,
+        ReasonCode.DEPENDENCY_NOT_READY,
+        ReasonCode.DEPENDENT_PRESENT,
+    }
 )
 
 
@@ -62,23 +71,37 @@ class _Timeline:
     slow: Simulated
     at_floor: Simulated | None
     """With an adaptive pace at its floor."""
+    arrivals: Arrivals
+    """When what the clusters lack comes, at the median."""
 
 
 def _timeline(found: Prospect, tenant: str) -> _Timeline:
     strategy = found.manifest.spec.rollout
-    usual = _setting(found, tenant, found.times.p50_seconds)
+    arrivals = _arrivals(found, lambda times: times.p50_seconds)
+    usual = _setting(found, tenant, found.times.p50_seconds, arrivals)
     at_floor = None
     if strategy.pace.mode is PaceMode.ADAPTIVE:
         slowest = {"per_minute": strategy.pace.floor, "mode": PaceMode.FIXED}
         fixed = strategy.pace.model_copy(update={**slowest, "min_per_minute": None})
         at_floor = simulate(replace(usual, strategy=strategy.model_copy(update={"pace": fixed})))
-    slow = simulate(_setting(found, tenant, found.times.p95_seconds))
-    return _Timeline(simulate(usual), slow, at_floor)
+    later = _arrivals(found, lambda times: times.p95_seconds)
+    slow = simulate(_setting(found, tenant, found.times.p95_seconds, later))
+    return _Timeline(simulate(usual), slow, at_floor, arrivals)
 
 
-def _setting(found: Prospect, tenant: str, seconds: float) -> Setting:
+def _arrivals(found: Prospect, seconds: Callable[[PredictedTimes], float]) -> Arrivals:
+    ahead = found.ahead
+    return arrivals(
+        ahead.coming, lambda extension, _: timedelta(seconds=seconds(ahead.times[extension]))
+    )
+
+
+def _setting(found: Prospect, tenant: str, seconds: float, arrivals: Arrivals) -> Setting:
     took = timedelta(seconds=seconds)
-    clusters = [SimulatedCluster(goal, found.reach(goal), took) for goal in found.goals.targets]
+    clusters = [
+        SimulatedCluster(goal, found.reach(goal), took, waits=found.waits(goal, arrivals))
+        for goal in found.goals.targets
+    ]
     return found.setting(clusters, tenant)
 
 
@@ -98,6 +121,7 @@ def _plan(found: Prospect, timeline: _Timeline) -> RolloutPlan:
         leaves=tuple(goal.cluster for goal in found.goals.targets if goal.absent),
         blast_radius=blast.of_everywhere(strategy, found.totals),
         ends_as=timeline.usual.state,
+        waiting_for=timeline.usual.waiting_for,
         apply_times=found.times,
         assumptions=found.assumptions(),
         supersedes=tuple(
@@ -159,7 +183,7 @@ def _stages(
                 from_revision=goal.previous,
                 changes=tuple(change.path for change in differences[index].changes),
                 difference=index,
-                waiting_for=_waiting_for(found, goal),
+                waiting_for=_waiting_for(found, goal, timeline.arrivals),
             )
         )
     planned = []
@@ -194,8 +218,9 @@ def _times(simulated: Simulated | None, number: int) -> tuple[float | None, floa
     return (passed if opened is None else opened), passed
 
 
-def _waiting_for(found: Prospect, goal: Goal) -> WaitingFor | None:
+def _waiting_for(found: Prospect, goal: Goal, arrivals: Arrivals) -> WaitingFor | None:
     """What stands in the way on the cluster itself, were its stage open."""
+    lacks = next(iter(found.lacks.get(goal.cluster_id, ())), None)
     strategy = found.manifest.spec.rollout
     stages = tuple(
         StageView(index, stage.name, 0, opened_at=found.now)
@@ -212,9 +237,14 @@ def _waiting_for(found: Prospect, goal: Goal) -> WaitingFor | None:
         TargetState.TO_APPLY,
         goal.digest,
         reach=found.reach(goal),
-        lacks=found.lacks(goal),
+        lacks=lacks,
     )
     if target.lacks is None and target.reach.can_act(found.now):
         return None
     said = target_waiting_for(view, target, found.now)
-    return said if said is not None and said.reason in _OF_THE_CLUSTER else None
+    if said is None or said.reason not in _OF_THE_CLUSTER:
+        return None
+    if lacks is None or said.reason is not why_lacks(lacks):
+        return said
+    comes = arrivals.get((goal.cluster_id, lacks.extension))
+    return said.model_copy(update={"until": comes})

@@ -5,34 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from shared.contract.extension import ExtensionManifest
 from shared.contract.plan import PredictedTimes, TimesSource
 from shared.contract.states import RolloutKind
 from shared.domain.goals import Goal, Goals, goals
-from shared.pacing.source import Bucket
-from shared.planner.view import Lack, Reach
+from shared.planner.view import Found, Lack, Reach
 from shared.planner.windows import Windows
 from shared.services import freezes, pace
+from shared.services.ahead import Ahead, lacks, read_ahead
+from shared.services.apply_times import predicted
 from shared.services.caller import Caller
 from shared.services.publish import Content, examine
 from shared.services.standings import standing
-from shared.services.view_rows import lack
-from shared.simulation.fleet import Setting, SimulatedCluster
+from shared.simulation.ahead import Arrivals, foreseen
+from shared.simulation.fleet import Setting, SimulatedCluster, Wait
 from shared.store.queries import load
 from shared.store.transaction import Row, Transaction
 
 _Q = load("plan")
 _P = load("publish")
 _R = load("rollouts")
-
-ASSUMED: Final = PredictedTimes(
-    p50_seconds=60.0, p95_seconds=180.0, source=TimesSource.DEFAULT, samples=0
-)
-ENOUGH: Final = 5
-"""Recorded applies that a prediction needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +44,11 @@ class Prospect:
     windows: Windows
     active: Sequence[Row]
     """Rollouts of the extension that are under way."""
+    lacks: Mapping[UUID, tuple[Lack, ...]]
+    """What each cluster would have to have first: what the extension depends on, or for a cluster
+    that it leaves, to have lost what depends on it."""
+    ahead: Ahead
+    """What brings that."""
     now: datetime
 
     @property
@@ -64,36 +64,27 @@ class Prospect:
         row = self.fleet[goal.cluster_id]
         return Reach(row["reachable"], row["silent_since"], row["not_now_until"])
 
-    def lacks(self, goal: Goal) -> Lack | None:
-        """What its cluster would have to have first; nothing is asked for a removal."""
-        return None if goal.absent else lack(self.fleet[goal.cluster_id])
+    def waits(self, goal: Goal, arrivals: Arrivals) -> tuple[Wait, ...]:
+        """What its cluster lacks, and when that comes."""
+        return foreseen(self.lacks.get(goal.cluster_id, ()), goal.cluster_id, arrivals)
 
     def setting(self, clusters: Sequence[SimulatedCluster], tenant: str) -> Setting:
         """These clusters in a simulation that begins now."""
         spec = self.manifest.spec
-        buckets = pace.buckets(
-            tenant, UUID(int=0), RolloutKind.PUBLISH, spec.rollout, origin=spec.source.origin
-        )
         return Setting(
             revision=self.content.number,
             strategy=spec.rollout,
             clusters=clusters,
             starts_at=self.now,
             windows=self.windows,
-            shared_buckets=_not_its_own(buckets),
+            shared_buckets=pace.beside_its_own(
+                tenant, RolloutKind.PUBLISH, spec.rollout, spec.source.origin
+            ),
         )
 
     def assumptions(self) -> tuple[str, ...]:
         """What every timeline made from this takes for granted."""
         return tuple(_assumptions(self))
-
-
-def _not_its_own(buckets: Sequence[Bucket]) -> tuple[Bucket, ...]:
-    """The tenant's bucket is full mostly, as it is wide; a registry's fills with the rollout."""
-    return tuple(
-        Bucket(bucket.key, bucket.rate, starts_full=bucket.rate == pace.TENANT)
-        for bucket in buckets[1:]
-    )
 
 
 async def prospect(
@@ -103,14 +94,13 @@ async def prospect(
     tenant, name, spec = caller.tenant, manifest.metadata.name, manifest.spec
     extension = await tx.one(_P.read_extension, tenant=tenant, extension=name)
     content = await examine(tx, tenant, manifest, extension)
-    needed = list(spec.depends_on)
-    coming = await tx.all(_Q.coming, tenant=tenant, needed=needed) if needed else []
+    ahead = await read_ahead(tx, tenant, spec.depends_on, now)
     rows = await tx.all(
         _Q.fleet,
         tenant=tenant,
         extension=name,
-        needed=needed,
-        coming=[row["rollout_id"] for row in coming],
+        needed=list(spec.depends_on),
+        coming=list(ahead.direct),
     )
     found = goals(spec, content.number, [standing(row) for row in rows])
     digests = sorted({goal.held for goal in found.targets if goal.held})
@@ -121,25 +111,30 @@ async def prospect(
         goals=found,
         fleet={row["cluster_id"]: row for row in rows},
         held={row["digest"]: row["spec"] for row in held},
-        times=await _times(tx, tenant, name),
+        times=await predicted(tx, tenant, name),
         windows=await freezes.of_rollout(tx, tenant, name, spec.rollout.windows, None),
         active=await tx.all(_R.active_of, tenant=tenant, extension=name),
+        lacks=await _lacks(tx, tenant, name, found, rows),
+        ahead=ahead,
         now=now,
     )
 
 
-async def _times(tx: Transaction, tenant: str, name: str) -> PredictedTimes:
-    """From the extension's history, else from the tenant's, else assumed."""
-    for extension, source in ((name, TimesSource.EXTENSION), (None, TimesSource.TENANT)):
-        row = await tx.one(_Q.apply_times, tenant=tenant, extension=extension)
-        if row is not None and row["samples"] >= ENOUGH:
-            return PredictedTimes(
-                p50_seconds=round(row["p50"], 3),
-                p95_seconds=round(row["p95"], 3),
-                source=source,
-                samples=row["samples"],
-            )
-    return ASSUMED
+async def _lacks(
+    tx: Transaction, tenant: str, name: str, found: Goals, rows: Sequence[Row]
+) -> dict[UUID, tuple[Lack, ...]]:
+    """Of every target that lacks something."""
+    leaving = [goal.cluster_id for goal in found.targets if goal.absent]
+    made = {row["cluster_id"]: lacks(row) for row in rows}
+    made |= {cluster_id: () for cluster_id in leaving}
+    if leaving:
+        there = await tx.all(_Q.dependents_there, tenant=tenant, extension=name, clusters=leaving)
+        for row in there:
+            lack = Lack(row["extension"], Found(row["found"]), row["since"])
+            made[row["cluster_id"]] = (*made[row["cluster_id"]], lack)
+    return {
+        goal.cluster_id: made[goal.cluster_id] for goal in found.targets if made[goal.cluster_id]
+    }
 
 
 def _assumptions(found: Prospect) -> list[str]:
@@ -155,11 +150,10 @@ def _assumptions(found: Prospect) -> list[str]:
     away = [goal for goal in found.goals.targets if not found.reach(goal).connected]
     if away:
         said.append(f"{len(away)} clusters that are silent now stay so, and are skipped")
-    lacking = [goal.cluster for goal in found.goals.targets if found.lacks(goal) is not None]
-    if lacking:
+    if found.lacks:
         said.append(
-            f"{len(lacking)} clusters get what the extension depends on before their turn"
-            f" ({', '.join(lacking[:3])}{', …' if len(lacking) > 3 else ''})"
+            f"{len(found.lacks)} clusters keep their places until they have what they wait for: "
+            f"rollouts under way bring it ({len(found.ahead.coming)}, and they go well), or nothing"
         )
     if strategy.pace.mode == "adaptive":
         said.append("the adaptive pace sees failures and apply times, and no trouble elsewhere")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from shared.contract.extension import ExtensionManifest
@@ -19,6 +19,7 @@ from shared.planner import blast
 from shared.services.caller import Caller
 from shared.services.hot_path import HotPath
 from shared.services.prospect import Prospect, prospect
+from shared.simulation.ahead import Arrivals, arrivals
 from shared.simulation.draws import ApplyTimes, apply_time, chosen
 from shared.simulation.fleet import Setting, SimulatedCluster
 from shared.simulation.record import Sample, Simulated
@@ -43,12 +44,25 @@ async def simulate(
     """
     async with cp.db.tenant(caller.tenant) as tx:
         found = await prospect(tx, caller, manifest, cp.clock())
-    setting = _setting(found, caller.tenant, failures, offline, seed)
-    simulated = await asyncio.to_thread(run, setting)
+    simulated = await asyncio.to_thread(_run, found, caller.tenant, failures, offline, seed)
     return _answer(found, simulated, failures, offline, seed)
 
 
-def _setting(found: Prospect, tenant: str, failures: str, offline: str, seed: int) -> Setting:
+def _run(found: Prospect, tenant: str, failures: str, offline: str, seed: int) -> Simulated:
+    """What it waits for comes first: by rollouts under way, with apply times drawn, too."""
+
+    def took(extension: str, cluster: str) -> timedelta:
+        times = found.ahead.times[extension]
+        known = ApplyTimes(times.p50_seconds, times.p95_seconds)
+        return apply_time(seed, f"{extension}/{cluster}", known)
+
+    comes = arrivals(found.ahead.coming, took)
+    return run(_setting(found, comes, tenant, failures, offline, seed))
+
+
+def _setting(
+    found: Prospect, comes: Arrivals, tenant: str, failures: str, offline: str, seed: int
+) -> Setting:
     targets = found.goals.targets
     silent = chosen(seed, "offline", [goal.cluster for goal in targets], offline)
     heard = [goal.cluster for goal in targets if _is_heard(found, goal, silent)]
@@ -67,6 +81,7 @@ def _setting(found: Prospect, tenant: str, failures: str, offline: str, seed: in
                 apply_time(seed, goal.cluster, times),
                 fails=goal.cluster in share,
                 good=good,
+                waits=found.waits(goal, comes),
             )
         )
     return found.setting(clusters, tenant)
@@ -123,6 +138,7 @@ def _answer(
                 failed=sample.failed,
                 skipped=sample.skipped,
                 taken_back=sample.taken_back,
+                held=sample.held,
             )
             for sample in _evenly(simulated.samples)
         ),

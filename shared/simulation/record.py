@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -18,6 +18,7 @@ from shared.simulation.state import Running
 HAPPENINGS: Final = 500
 """Of one simulation that are kept; what comes after is counted only."""
 HELD: Final = frozenset({ReasonCode.FREEZE_ACTIVE, ReasonCode.WINDOW_CLOSED})
+LACKING: Final = frozenset({ReasonCode.DEPENDENCY_NOT_READY, ReasonCode.DEPENDENT_PRESENT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class Sample:
     skipped: int
     taken_back: int
     """Reverted alone, or brought back by the rollback."""
+    held: int
+    """In open stages, on clusters that lack another extension."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,8 @@ class Simulated:
     waiting_for: WaitingFor | None
     stages: tuple[StageView, ...]
     """Of the forward rollout, as they were at the end."""
+    ready: Mapping[UUID, datetime]
+    """Since when clusters that succeeded, or soak, are ready; empty once it is taken back."""
     got_it: frozenset[UUID]
     """Clusters that the revision was released to."""
     got_it_at_first_failure: int | None
@@ -74,6 +79,7 @@ class Recorder:
     samples: list[Sample] = field(default_factory=list)
     first_failure_at: datetime | None = None
     got_it_at_first_failure: int | None = None
+    _lacked: bool = False
 
     def decided(self, running: Running, decisions: Sequence[Decision], now: datetime) -> None:
         """Before the decisions are carried out. Releases and single targets are in the numbers."""
@@ -87,7 +93,14 @@ class Recorder:
                 self.note(now, decision.reason, f"{back}{decision.message}")
 
     def waits(self, before: WaitingFor | None, waiting: WaitingFor | None, now: datetime) -> None:
-        """A freeze or a closed window begins to hold the rollout, or holds it no more."""
+        """A freeze or a closed window begins to hold the rollout, or holds it no more.
+
+        That nothing goes on but by other extensions is noted once: it comes and goes with each
+        cluster.
+        """
+        if waiting is not None and waiting.reason in LACKING and not self._lacked:
+            self._lacked = True
+            self.note(now, waiting.reason, waiting.message)
         held = before is not None and before.reason in HELD
         if waiting is not None and waiting.reason in HELD:
             if not held:
@@ -113,6 +126,7 @@ class Recorder:
             sum(stage.failed for stage in stages),
             sum(stage.skipped for stage in stages),
             taken_back(forward, back),
+            forward.held if forward.is_under_way else 0,
         )
         if self.samples and self.samples[-1].at == at:
             self.samples.pop()

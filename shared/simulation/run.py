@@ -6,13 +6,13 @@ and each change of a freeze. Reports that arrive within a step of time are looke
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from shared.contract.states import RolloutKind, RolloutState
+from shared.contract.states import RolloutKind, RolloutState, TargetState
 from shared.contract.strategy import RolloutStrategy
 from shared.domain.goals import Goal
 from shared.domain.way_back import Affected, goals_back, way_back
@@ -56,10 +56,19 @@ class _Simulation:
         self.tokens = MemoryTokens(lambda: (self.now - setting.starts_at).total_seconds())
         self.freeze: Verdict | None = None
         self.clusters = dict(setting.by_id)
-        goals = [cluster.goal for cluster in setting.clusters]
-        self.forward = self._start(FORWARD, RolloutKind.PUBLISH, setting.strategy, goals)
+        self.forward = self._begin()
         self.back: Running | None = None
         self.step = max(TICK, timedelta(seconds=_paced_seconds(setting) / STEPS))
+
+    def _begin(self) -> Running:
+        """One that is under way has no tokens left over."""
+        setting, underway = self.setting, self.setting.underway
+        if underway is None:
+            goals = [cluster.goal for cluster in setting.clusters]
+            return self._start(FORWARD, RolloutKind.PUBLISH, setting.strategy, goals)
+        return Running.resume(
+            FORWARD, setting.strategy, setting.revision, underway, self.clusters, self.now
+        )
 
     def run(self) -> Simulated:
         """Look until nothing can happen any more."""
@@ -88,7 +97,7 @@ class _Simulation:
                     retry = self._take_on(running)
             moments += [at for at in (retry, running.next_moment(self.now)) if at is not None]
         changes_at = self._verdict().changes_at
-        if changes_at is not None and self.forward.is_under_way:
+        if changes_at is not None and self.forward.is_under_way and self.forward.could_release:
             moments.append(changes_at)
         return min(moments, default=None)
 
@@ -158,6 +167,7 @@ class _Simulation:
             ended_at=self.now if state.is_over else None,
             waiting_for=None if state.is_over else (back or forward).waiting_for,
             stages=tuple(forward.stages),
+            ready=_ready(forward),
             got_it=frozenset(forward.got_it),
             got_it_at_first_failure=self.recorder.got_it_at_first_failure,
             first_failure_at=self.recorder.first_failure_at,
@@ -166,6 +176,19 @@ class _Simulation:
             left_out=self.recorder.left_out,
             samples=tuple(self.recorder.samples),
         )
+
+
+def _ready(running: Running) -> Mapping[UUID, datetime]:
+    """Nothing is of use to others once it is taken back."""
+    if running.state in (RolloutState.ROLLING_BACK, RolloutState.FAILED):
+        return {}
+    return {
+        target.cluster_id: target.ready_since
+        for target in running.targets.values()
+        if target.ready_since is not None
+        and target.state in (TargetState.VERIFYING, TargetState.SUCCEEDED)
+        and not target.goal_absent
+    }
 
 
 def _affected(cluster: SimulatedCluster, revision: int) -> Affected:

@@ -23,11 +23,14 @@ from shared.planner.pacing import Pacing, Pressure, begin
 from shared.planner.targets import deadline
 from shared.planner.view import GivenUp, Reach, Report, RolloutView, StageView, TargetView
 from shared.planner.windows import OPEN, Verdict
-from shared.simulation.fleet import SimulatedCluster
+from shared.simulation.fleet import SimulatedCluster, Underway
+from shared.simulation.queues import Queues
 
 BATCH: Final = 2_000
 CANDIDATES: Final = 200
 """Of each stage in one look: tokens are fewer mostly, and another look follows at once."""
+LACKING: Final = 4
+"""Held targets of each stage that a look is told of: for the words."""
 
 
 @dataclass
@@ -47,11 +50,9 @@ class Running:
     waiting_for: WaitingFor | None = None
     reverted: set[UUID] = field(default_factory=set)
     got_it: set[UUID] = field(default_factory=set)
-    _waiting: list[dict[UUID, None]] = field(default_factory=list)
-    """For each stage the targets to release on clusters that can act, in order."""
-    _out_of_reach: dict[UUID, None] = field(default_factory=dict)
     _due: list[tuple[datetime, int, UUID]] = field(default_factory=list)
     """When something about a target in flight may change."""
+    queues: Queues = field(init=False)
 
     @classmethod
     def start(
@@ -79,10 +80,46 @@ class Running:
         made = cls(
             rollout_id, kind, strategy, revision, now, clusters, targets, stages, pacing=pacing
         )
-        made._waiting = [{} for _ in stages]
-        for target in sorted(targets.values(), key=lambda one: one.position):
-            made._queue(target, now)
+        for target in targets.values():
+            made.queues.put(target, now)
         return made
+
+    @classmethod
+    def resume(
+        cls,
+        rollout_id: UUID,
+        strategy: RolloutStrategy,
+        revision: int,
+        underway: Underway,
+        clusters: dict[UUID, SimulatedCluster],
+        now: datetime,
+    ) -> Running:
+        """A rollout that goes on from where it stands."""
+        made = cls(
+            rollout_id,
+            underway.kind,
+            strategy,
+            revision,
+            underway.created_at,
+            clusters,
+            {target.cluster_id: target for target in underway.targets},
+            [replace(stage, first_release=None, first_ready=None) for stage in underway.stages],
+            underway.state,
+            underway.pacing,
+        )
+        for target in underway.targets:
+            if target.state is TargetState.TO_APPLY:
+                made.queues.put(target, now)
+            elif target.state.is_in_flight:
+                made.got_it.add(target.cluster_id)
+                made._expect(target, now)
+            elif target.state is TargetState.SKIPPED and target.reach.connected:
+                made.queues.out_of_reach[target.cluster_id] = None
+        return made
+
+    def __post_init__(self) -> None:
+        back = self.kind is RolloutKind.ROLLBACK
+        self.queues = Queues.of_stages(len(self.stages), self.clusters, self.targets, anyone=back)
 
     @property
     def is_under_way(self) -> bool:
@@ -92,8 +129,9 @@ class Running:
     def view(self, now: datetime, freeze: Verdict, behind: UUID | None) -> RolloutView:
         """What the planner is told at `now`."""
         back = self.kind is RolloutKind.ROLLBACK
-        self._let_return(now)
+        self.queues.let_in(now)
         stages = tuple(self.stages)
+        opened = [stage.index for stage in stages if stage.opened_at is not None]
         due = tuple(self._seen(cluster_id, now) for cluster_id in self._due_by(now))
         return RolloutView(
             self.rollout_id,
@@ -109,16 +147,18 @@ class Running:
             pressure=Pressure(in_flight=sum(stage.in_flight for stage in stages)),
             in_flight=due,
             candidates=tuple(self._candidates(stages, len(due))),
-            unreachable=() if back else tuple(self._unreachable(stages)),
-            returned=() if back else tuple(self._returned(stages, now)),
+            lacking=tuple(self.queues.lacking(opened, LACKING, now)),
+            unreachable=()
+            if back
+            else tuple(islice(self.queues.away(opened, TargetState.TO_APPLY), BATCH)),
+            returned=()
+            if back
+            else tuple(
+                target
+                for target in self.queues.away(opened, TargetState.SKIPPED)
+                if target.reach.can_act(now)
+            ),
         )
-
-    def _let_return(self, now: datetime) -> None:
-        """Clusters that can act again before their stage was open take their places."""
-        for cluster_id in list(self._out_of_reach):
-            target = self.targets[cluster_id]
-            if target.state is TargetState.TO_APPLY and target.reach.can_act(now):
-                self._queue(target, now)
 
     def _due_by(self, now: datetime) -> Iterable[UUID]:
         """Each target at most once; what does not move is asked again at its next moment."""
@@ -130,26 +170,27 @@ class Running:
         return found
 
     def _candidates(self, stages: Sequence[StageView], leaving: int) -> Iterable[TargetView]:
-        for stage, waiting in zip(stages, self._waiting, strict=True):
-            if stage.opened_at is not None and waiting:
+        for stage in stages:
+            if stage.opened_at is not None and self.queues.in_line[stage.index]:
                 places = limits(self.kind, self.strategy, stages, stage.index).concurrent
                 free = max(0, min(places - stage.in_flight + leaving, places, CANDIDATES))
-                yield from (self.targets[cluster_id] for cluster_id in islice(waiting, free))
+                yield from self.queues.first(stage.index, free)
 
-    def _unreachable(self, stages: Sequence[StageView]) -> Iterable[TargetView]:
-        targets = (self.targets[cluster_id] for cluster_id in self._out_of_reach)
-        opened = {stage.index for stage in stages if stage.opened_at is not None}
-        return islice(
-            (t for t in targets if t.state is TargetState.TO_APPLY and t.stage in opened), BATCH
+    @property
+    def could_release(self) -> bool:
+        """Some target is in line in a stage that is open: a freeze's end would let it go."""
+        return self.state is not RolloutState.PAUSED and any(
+            stage.opened_at is not None and self.queues.in_line[stage.index]
+            for stage in self.stages
         )
 
-    def _returned(self, stages: Sequence[StageView], now: datetime) -> Iterable[TargetView]:
-        targets = (self.targets[cluster_id] for cluster_id in self._out_of_reach)
-        opened = {stage.index for stage in stages if stage.opened_at is not None}
-        return (
-            t
-            for t in targets
-            if t.state is TargetState.SKIPPED and t.stage in opened and t.reach.can_act(now)
+    @property
+    def held(self) -> int:
+        """Targets of open stages whose cluster lacks another extension."""
+        return sum(
+            len(self.queues.held[stage.index])
+            for stage in self.stages
+            if stage.opened_at is not None
         )
 
     def _seen(self, cluster_id: UUID, now: datetime) -> TargetView:
@@ -181,20 +222,13 @@ class Running:
         self.stages[target.stage] = stage.moved(before.state, target.state)
         self.targets[target.cluster_id] = target
         if target.state is TargetState.TO_APPLY:
-            self._queue(target, now)
-        else:
-            self._waiting[target.stage].pop(target.cluster_id, None)
+            self.queues.put(target, now)
+            return
+        self.queues.leave(target)
         if target.state.is_in_flight:
             self._expect(target, now)
-        elif target.state is TargetState.SKIPPED and not target.reach.connected:
-            self._out_of_reach.pop(target.cluster_id, None)  # nobody returns in a simulation
-
-    def _queue(self, target: TargetView, now: datetime) -> None:
-        if self.kind is RolloutKind.ROLLBACK or target.reach.can_act(now):
-            self._out_of_reach.pop(target.cluster_id, None)
-            self._waiting[target.stage][target.cluster_id] = None
-        else:
-            self._out_of_reach[target.cluster_id] = None
+        elif target.state is TargetState.SKIPPED and target.reach.connected:
+            self.queues.out_of_reach[target.cluster_id] = None  # the silent ones stay silent
 
     def _expect(self, target: TargetView, now: datetime) -> None:
         """When the target will have reported, soaked, or run out of time."""
@@ -210,14 +244,11 @@ class Running:
 
     def next_moment(self, now: datetime) -> datetime | None:
         """When time alone changes something about a target."""
-        moments = [self._due[0][0]] if self._due else []
-        for target in (self.targets[cluster_id] for cluster_id in self._out_of_reach):
-            if target.reach.not_now_until is not None and target.reach.not_now_until > now:
-                moments.append(target.reach.not_now_until)
-            silent = target.reach.silent_since
-            if target.state is TargetState.TO_APPLY and silent is not None:
-                moments.append(silent + self.strategy.offline.after)
-        return min((moment for moment in moments if moment > now), default=None)
+        moments = (
+            self._due[0][0] if self._due else None,
+            self.queues.next_moment(now, self.strategy.offline.after),
+        )
+        return min((at for at in moments if at is not None and at > now), default=None)
 
 
 def _target(goal: Goal, reach: Reach) -> TargetView:

@@ -80,14 +80,7 @@ def _show_plan(session: Session, plan: RolloutPlan) -> None:
     if plan.unchanged:
         session.out.print(f"{plan.extension}: unchanged, revision {plan.revision} stays")
         return
-    targets = sum(len(stage.targets) for stage in plan.stages)
-    lines = [
-        f"{plan.extension}: would become revision {plan.revision} on {targets} clusters",
-        f"  failing everywhere, it would reach at most {plan.blast_radius}",
-    ]
-    if str(plan.ends_as) != "Succeeded":
-        lines.append(f"  it would end as {plan.ends_as} though no cluster failed: see simulate")
-    for line in lines:
+    for line in summary(plan):
         session.out.print(printable(line), highlight=False, markup=False, soft_wrap=True)
     _show_stages(session, plan)
     _show_differences(session, plan)
@@ -101,6 +94,21 @@ def _show_plan(session: Session, plan: RolloutPlan) -> None:
     for rollout in plan.supersedes:
         session.say(f"  supersedes rollout {rollout}")
     _show_assumptions(session, plan.assumptions)
+
+
+def summary(plan: RolloutPlan) -> list[str]:
+    """The first lines of a plan: how far it goes, how far it may go wrong, and whether it ends."""
+    targets = sum(len(stage.targets) for stage in plan.stages)
+    lines = [
+        f"{plan.extension}: would become revision {plan.revision} on {targets} clusters",
+        f"  failing everywhere, it would reach at most {plan.blast_radius}",
+    ]
+    if plan.waiting_for is not None:
+        waiting = plan.waiting_for
+        lines.append(f"  it would not end by itself: {waiting.message}, until {waiting.ends_when}")
+    elif str(plan.ends_as) != "Succeeded":
+        lines.append(f"  it would end as {plan.ends_as} though no cluster failed: see simulate")
+    return lines
 
 
 def _show_stages(session: Session, plan: RolloutPlan) -> None:

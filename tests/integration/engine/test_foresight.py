@@ -9,8 +9,9 @@ import pytest
 from shared.contract.extension import ExtensionManifest
 from shared.contract.plan import TimesSource
 from shared.contract.reasons import ReasonCode
+from shared.contract.rollout import ActionRequest
 from shared.contract.states import RolloutState
-from shared.services import plan, publish, simulate
+from shared.services import plan, publish, rollouts, simulate
 from tests.integration.engine.fleet import OPERATOR, Fleet, manifest
 
 CANARY = {
@@ -91,10 +92,87 @@ async def test_plan_says_what_each_cluster_would_wait_for_and_who_is_left_out(
     }
     assert planned.not_selected == 1
     assert any("silent now stay so" in said for said in planned.assumptions)
-    assert stage.ends_after_seconds is not None
-    assert 4 * 60 < stage.ends_after_seconds <= 6 * 60 + 2, (
+    assert stage.ends_after_seconds is None
+    assert planned.waiting_for is not None
+    assert planned.waiting_for.reason is ReasonCode.DEPENDENCY_NOT_READY
+    assert planned.ends_as is RolloutState.RUNNING
+    alone = await plan.plan(fleet.plane, OPERATOR, manifest("app"))
+    assert alone.stages[0].ends_after_seconds is not None
+    assert 4 * 60 < alone.stages[0].ends_after_seconds <= 6 * 60 + 2, (
         "b is skipped ten minutes after its last"
     )
+
+
+ONE_BY_ONE = {"stages": [{"name": "all", "maxConcurrent": 1, "soak": "0s"}]}
+
+
+async def test_plan_goes_by_the_rollout_that_brings_the_dependency(fleet: Fleet) -> None:
+    """Nobody answers: a has got db and applies it, b is the next, c is not to get it."""
+    fleet.connect("a", "b", labels={"db": "yes"})
+    fleet.connect("c")
+    needed = manifest("db", placement={"matchLabels": {"db": "yes"}}, rollout=ONE_BY_ONE)
+    made = await publish.publish(fleet.plane, OPERATOR, needed)
+    app = manifest("app", placement={"matchLabels": {"db": "yes"}}, dependsOn=["db"])
+    before = stored(fleet)
+    planned = await plan.plan(fleet.plane, OPERATOR, app)
+    assert stored(fleet) == before
+    (stage,) = planned.stages
+    until = {t.cluster: t.waiting_for.until for t in stage.targets if t.waiting_for}
+    after = [(at - planned.planned_at).total_seconds() for at in until.values() if at]
+    assert after == pytest.approx([60, 120], abs=5), "a minute each, one by one"
+    assert stage.ends_after_seconds == pytest.approx(180, abs=6), "and a minute for b itself"
+    assert (planned.ends_as, planned.waiting_for) == (RolloutState.SUCCEEDED, None)
+    assert stage.ends_after_seconds_at_p95 == pytest.approx(3 * 180, abs=6)
+    assert made.rollout_id is not None
+    await rollouts.pause(fleet.plane, OPERATOR, made.rollout_id, None, ActionRequest())
+    planned = await plan.plan(fleet.plane, OPERATOR, app)
+    assert planned.waiting_for is not None
+    assert "b: db is not there" in planned.waiting_for.message, "a gets it all the same"
+
+
+async def test_simulation_holds_what_no_rollout_brings_a_dependency_to(fleet: Fleet) -> None:
+    fleet.connect("a", "b", labels={"db": "yes"})
+    fleet.connect("c")
+    needed = manifest("db", placement={"matchLabels": {"db": "yes"}})
+    await publish.publish(fleet.plane, OPERATOR, needed)
+    await fleet.run()
+    app = manifest("app", dependsOn=["db"])
+    went = await simulate.simulate(fleet.plane, OPERATOR, app)
+    assert (went.state, went.ends_after_seconds) == (RolloutState.RUNNING, None)
+    assert (went.reached, went.samples[-1].held, went.stages[0].unfinished) == (2, 1, 1)
+    assert went.waiting_for is not None
+    assert "c: db is not there" in went.waiting_for.message
+    await publish.publish(fleet.plane, OPERATOR, app)
+    await fleet.run(rounds=3)
+    assert len(fleet.sql("select 1 from assignments where extension = 'app'")) == 2, "as it went"
+
+
+async def test_plan_holds_a_dependency_where_its_dependents_still_are(fleet: Fleet) -> None:
+    fleet.connect("a", "b")
+    await publish.publish(fleet.plane, OPERATOR, manifest("db"))
+    await fleet.run()
+    await publish.publish(fleet.plane, OPERATOR, manifest("app", dependsOn=["db"]))
+    await fleet.run()
+    fleet.sql("update clusters set labels = '{\"db\": \"yes\"}' where name = 'a'")
+    narrowed = manifest("db", placement={"matchLabels": {"db": "yes"}})
+    planned = await plan.plan(fleet.plane, OPERATOR, narrowed)
+    assert planned.leaves == ("b",)
+    waits = {t.cluster: t.waiting_for.reason for t in planned.stages[0].targets if t.waiting_for}
+    assert waits == {"b": ReasonCode.DEPENDENT_PRESENT}
+    assert planned.waiting_for is not None
+    assert planned.waiting_for.reason is ReasonCode.DEPENDENT_PRESENT
+
+
+async def test_what_a_dependency_waits_for_itself_is_foreseen_too(fleet: Fleet) -> None:
+    fleet.connect("a")
+    await publish.publish(fleet.plane, OPERATOR, manifest("disk"))
+    await publish.publish(fleet.plane, OPERATOR, manifest("db", dependsOn=["disk"]))
+    went = await simulate.simulate(fleet.plane, OPERATOR, manifest("app", dependsOn=["db"]), seed=2)
+    assert went.state is RolloutState.SUCCEEDED
+    assert went.ends_after_seconds is not None
+    assert any("rollouts under way bring it (2," in said for said in went.assumptions)
+    planned = await plan.plan(fleet.plane, OPERATOR, manifest("app", dependsOn=["db"]))
+    assert planned.stages[0].ends_after_seconds == pytest.approx(180, abs=6), "a minute each"
 
 
 async def test_simulation_is_the_same_for_a_seed_and_touches_nothing(

@@ -77,6 +77,13 @@ def test_numbers_rise_to_what_was_reached() -> None:
     assert "█" in row
 
 
+def test_clusters_that_wait_for_other_extensions_are_drawn() -> None:
+    held = moment(60, 4).model_copy(update={"held": 3})
+    lines = draw(simulation(samples=[moment(0, 0), held, moment(120, 8)]), width=12)
+    (row,) = [line for line in lines if line.strip().startswith("held")]
+    assert "at most 3, 0 at the end" in row
+
+
 def test_what_it_waits_for_is_told_where_it_does_not_end() -> None:
     waiting = WaitingFor(
         reason=ReasonCode.ROLLOUT_PAUSED, message="paused", ends_when="someone resumes it"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from shared.contract.strategy import RolloutStrategy
 from shared.domain.goals import Goal
 from shared.domain.stages import Member, arrange
-from shared.planner.view import Reach
+from shared.planner.view import Found, Lack, Reach
 from shared.planner.windows import Windows
-from shared.simulation.fleet import Setting, SimulatedCluster
+from shared.simulation.fleet import Setting, SimulatedCluster, Wait
 
 START = datetime(2026, 5, 4, 10, tzinfo=UTC)
 FAST = {"perMinute": 60_000, "burst": 10_000}
@@ -34,6 +34,7 @@ def setting(
     reach: Mapping[int, Reach] | None = None,
     apply_seconds: float = 10,
     windows: Windows | None = None,
+    waits: Mapping[int, Sequence[Wait]] | None = None,
 ) -> Setting:
     """`count` clusters, `c0` first; those that fail, and those that are silent from the start."""
     members = [Member(UUID(int=100 + n), f"c{n:04}", {}) for n in range(count)]
@@ -52,9 +53,15 @@ def setting(
                 timedelta(seconds=apply_seconds),
                 fails=number in failing,
                 good=(1, "old"),
+                waits=tuple((waits or {}).get(number, ())),
             )
         )
     return Setting(2, plan, clusters, START, windows or Windows())
+
+
+def wait(after: timedelta | None = None, name: str = "db") -> Wait:
+    """For an extension that is not there, and comes so long after the start; None: never."""
+    return Wait(Lack(name, Found.ABSENT), None if after is None else START + after)
 
 
 def strategies(*on_failure: str) -> st.SearchStrategy[RolloutStrategy]:

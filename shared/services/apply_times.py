@@ -1,0 +1,31 @@
+"""How long applying an extension takes, as a timeline has to take it: from what was recorded."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shared.contract.plan import PredictedTimes, TimesSource
+from shared.store.queries import load
+from shared.store.transaction import Transaction
+
+_Q = load("plan")
+
+ASSUMED: Final = PredictedTimes(
+    p50_seconds=60.0, p95_seconds=180.0, source=TimesSource.DEFAULT, samples=0
+)
+ENOUGH: Final = 5
+"""Recorded applies that a prediction needs."""
+
+
+async def predicted(tx: Transaction, tenant: str, name: str) -> PredictedTimes:
+    """From the extension's history, else from the tenant's, else assumed."""
+    for extension, source in ((name, TimesSource.EXTENSION), (None, TimesSource.TENANT)):
+        row = await tx.one(_Q.apply_times, tenant=tenant, extension=extension)
+        if row is not None and row["samples"] >= ENOUGH:
+            return PredictedTimes(
+                p50_seconds=round(row["p50"], 3),
+                p95_seconds=round(row["p95"], 3),
+                source=source,
+                samples=row["samples"],
+            )
+    return ASSUMED
