@@ -23,7 +23,7 @@ $(VENV)/bin/uv:
 
 $(READY): dev/requirements.txt pyproject.toml | $(VENV)/bin/uv
 	@echo "set-up: installing the locked packages"
-	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --require-hashes -r dev/requirements.txt
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --compile-bytecode --require-hashes -r dev/requirements.txt
 	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps --no-build-isolation -e .
 	@touch $@
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 import pytest_asyncio
@@ -69,8 +70,8 @@ class Drill:
 
     async def reports(self) -> dict[str, dict[str, Any]]:
         """What the control plane knows of the extension on each cluster."""
-        rows = await self.world.operator.arcbridge_json("extension", "clusters", "web")
-        return {row["cluster"]: row for row in rows}
+        rows = await self.world.operator.http_get("/api/v1/extensions/web/clusters")
+        return {row["cluster"]: row for row in rows["items"]}
 
     async def epochs(self) -> dict[str, int]:
         with psycopg.connect(self.server.url(DATABASE)) as connection:
@@ -86,16 +87,16 @@ class Drill:
 
     async def settled(self) -> bool:
         """Both clusters are where they should be, and no rollout is under way."""
-        rollouts = await self.world.operator.arcbridge_json("rollout", "list")
+        rollouts = await self.world.operator.http_get("/api/v1/rollouts")
         reports = await self.reports()
         return len(reports) == len(CLUSTERS) and all(
-            [each.get("finishedAt") for each in rollouts]
+            [each.get("finishedAt") for each in rollouts["items"]]
             + [row.get("phase") == "Ready" for row in reports.values()]
         )
 
     async def connected(self) -> bool:
-        clusters = await self.world.operator.arcbridge_json("cluster", "list")
-        return {each["state"] for each in clusters} == {"Connected"}
+        clusters = await self.world.operator.http_get("/api/v1/clusters")
+        return {each["state"] for each in clusters["items"]} == {"Connected"}
 
 
 async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:
@@ -105,7 +106,7 @@ async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:
             try:
                 if await holds():
                     return
-            except CommandFailedError:
+            except (CommandFailedError, httpx.HTTPError):
                 pass
             await asyncio.sleep(0.5)
 

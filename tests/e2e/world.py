@@ -57,14 +57,15 @@ class World:
         return rollout
 
     async def until_over(self, rollout_id: str) -> dict[str, Any]:
+        """Follow the rollout as an operator would, and again where the watch was cut off."""
         async with asyncio.timeout(DEADLINE_SECONDS):
             while True:
+                await self.operator.follow(rollout_id, lambda line: None)
                 rollout: dict[str, Any] = await self.operator.arcbridge_json(
                     "rollout", "get", rollout_id
                 )
                 if rollout.get("finishedAt"):
                     return rollout
-                await asyncio.sleep(1)
 
     async def messages(self) -> dict[str, tuple[str, str, int]]:
         """Of each cluster: the live message, the release's status and its revision."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -42,13 +43,22 @@ class Connected:
     kube: KubeClient
     directory: Path
 
+    async def read(self, path: str) -> Any:
+        """What the HTTP API answers, once it does: the control plane may be away meanwhile."""
+        async with asyncio.timeout(SECONDS):
+            while True:
+                try:
+                    return await self.admin.http_get(path)
+                except httpx.HTTPError:
+                    await asyncio.sleep(0.2)
+
     async def seen(self) -> dict[str, Any]:
-        found: dict[str, Any] = await self.admin.arcbridge_json("cluster", "get", NAME)
+        found: dict[str, Any] = await self.read(f"/api/v1/clusters/{NAME}")
         return found
 
     async def is_connected(self) -> bool:
-        listed = await self.admin.arcbridge_json("cluster", "list")
-        return [(each["name"], each["state"]) for each in listed] == [(NAME, "Connected")]
+        listed = await self.read("/api/v1/clusters")
+        return [(each["name"], each["state"]) for each in listed["items"]] == [(NAME, "Connected")]
 
     async def condition(self, kind: str) -> tuple[str, str]:
         found = await self.admin.kubectl_json(self.cluster, "get", "arcbridgecluster", NAME)
