@@ -103,6 +103,7 @@ class RolloutPlan(WireModel):
     revision: int
     digest: Digest
     unchanged: bool
+    """Publishing it would start nothing: a rollout brings it out, or has done so."""
     planned_at: Timestamp
     """When the timeline would begin."""
     stages: tuple[PlannedStage, ...]

@@ -157,8 +157,12 @@ class PublishResult(WireModel):
     revision: int
     digest: Digest
     created: bool
-    """False when the content was already the newest revision: nothing was made."""
+    """Whether there is a new revision: False when the content was already the newest one's."""
     rollout_id: UUID | None = None
+    """The rollout that brings it out, or has done so."""
+    started: bool = False
+    """Whether that rollout is new. It is for a new revision, and where an old one has to go out
+    again: after a failed or cancelled rollout, and once its quarantine was lifted."""
     superseded: tuple[UUID, ...] = ()
 
 

@@ -112,7 +112,7 @@ def _plan(found: Prospect, timeline: _Timeline) -> RolloutPlan:
         extension=found.manifest.metadata.name,
         revision=content.number,
         digest=content.digest,
-        unchanged=content.unchanged,
+        unchanged=content.brought_out_by is not None,
         planned_at=found.now,
         stages=_stages(found, timeline, differences, index_of),
         differences=differences,

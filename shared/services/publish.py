@@ -7,7 +7,7 @@ quarantine was lifted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -17,7 +17,7 @@ from shared.contract.errors import ErrorCode, FieldError
 from shared.contract.extension import ExtensionManifest, ExtensionSpec
 from shared.contract.reasons import ReasonCode
 from shared.contract.rollout import PublishResult
-from shared.contract.states import RevisionState, RolloutKind
+from shared.contract.states import RolloutKind
 from shared.domain.dependencies import find_cycle
 from shared.domain.errors import ArcBridgeError
 from shared.domain.goals import goals
@@ -33,7 +33,6 @@ from shared.store.transaction import Row, Transaction
 from shared.telemetry.tracing import span
 
 _Q = load("publish")
-_R = load("rollouts")
 
 
 async def publish(cp: HotPath, caller: Caller, manifest: ExtensionManifest) -> PublishResult:
@@ -45,7 +44,7 @@ async def publish(cp: HotPath, caller: Caller, manifest: ExtensionManifest) -> P
     with span("extension.publish", parent=caller.traceparent) as current:
         current.set_attribute("arcbridge.extension", name)
         async with cp.db.tenant(caller.tenant) as tx:
-            result, started = await _publish(tx, caller, manifest, cp.clock())
+            result, started = await _publish(tx, caller, manifest, cp.clock)
             hit("publish.before_commit")
         hit("publish.after_commit")
         if started is not None:
@@ -55,19 +54,19 @@ async def publish(cp: HotPath, caller: Caller, manifest: ExtensionManifest) -> P
 
 
 async def _publish(
-    tx: Transaction, caller: Caller, manifest: ExtensionManifest, now: datetime
+    tx: Transaction, caller: Caller, manifest: ExtensionManifest, clock: Callable[[], datetime]
 ) -> tuple[PublishResult, Started | None]:
     name = manifest.metadata.name
     await tx.execute(_Q.ensure_extension, tenant=caller.tenant, extension=name)
     row = await tx.one(_Q.lock_extension, tenant=caller.tenant, extension=name)
     if row is None:
         raise AssertionError("the row was made a statement ago")
+    now = clock()
     content = await examine(tx, caller.tenant, manifest, row)
     if content.unchanged and row["deleted_at"] is None and not row["deleting"]:
         await _relabel(tx, caller, manifest, row, now)
-        found = await _brings_out(tx, caller.tenant, name, content)
-        if found is not None:
-            return content.result(name, created=False, rollout_id=found), None
+        if content.brought_out_by is not None:
+            return content.result(name), None
     else:
         is_new = row["deleted_at"] is not None or content.number == 1
         await quotas.check_publish(tx, caller.tenant, now, is_new=is_new)
@@ -86,13 +85,7 @@ async def _publish(
             "superseded": [str(old) for old in started.superseded],
         },
     )
-    made = content.result(
-        name,
-        created=not content.unchanged,
-        rollout_id=started.rollout_id,
-        superseded=started.superseded,
-    )
-    return made, started
+    return content.result(name, started), started
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,24 +96,19 @@ class Content:
     digest: str
     unchanged: bool
     """It is the content of the newest revision."""
-    state: RevisionState
+    brought_out_by: UUID | None = None
+    """The rollout that makes another one needless: it runs, or it has proven the revision."""
 
-    def result(
-        self,
-        extension: str,
-        *,
-        created: bool,
-        rollout_id: UUID | None,
-        superseded: Iterable[UUID] = (),
-    ) -> PublishResult:
-        """The answer of a publish."""
+    def result(self, extension: str, started: Started | None = None) -> PublishResult:
+        """The answer of a publish that started this rollout, or found none needed."""
         return PublishResult(
             extension=extension,
             revision=self.number,
             digest=self.digest,
-            created=created,
-            rollout_id=rollout_id,
-            superseded=tuple(superseded),
+            created=not self.unchanged,
+            rollout_id=started.rollout_id if started else self.brought_out_by,
+            started=started is not None,
+            superseded=started.superseded if started else (),
         )
 
 
@@ -145,9 +133,12 @@ async def examine(
         )
     newest = extension["newest"] if extension else 0
     last = await tx.one(_Q.revision, tenant=tenant, extension=name, number=newest)
-    if last is not None and last["digest"] == found:
-        return Content(newest, found, True, RevisionState(last["state"]))
-    return Content(newest + 1, found, False, RevisionState.CANDIDATE)
+    if extension is None or last is None or last["digest"] != found:
+        return Content(newest + 1, found, unchanged=False)
+    if extension["deleted_at"] is not None or extension["deleting"]:
+        return Content(newest, found, unchanged=True)
+    by = await tx.value(_Q.brought_out_by, tenant=tenant, extension=name, revision=newest)
+    return Content(newest, found, unchanged=True, brought_out_by=by)
 
 
 async def _check_dependencies(tx: Transaction, tenant: str, manifest: ExtensionManifest) -> None:
@@ -190,22 +181,6 @@ async def _relabel(
             annotations=jsonb(meta.annotations),
             now=now,
         )
-
-
-async def _brings_out(
-    tx: Transaction, tenant: str, extension: str, content: Content
-) -> UUID | None:
-    """The rollout that makes another one needless: it runs, or it has proven the revision."""
-    row = await tx.one(
-        _Q.newest_rollout_of, tenant=tenant, extension=extension, revision=content.number
-    )
-    if row is None:
-        return None
-    rollout_id: UUID = row["rollout_id"]
-    active = await tx.all(_R.active_of, tenant=tenant, extension=extension)
-    runs = any(other["rollout_id"] == rollout_id for other in active)
-    done = content.state is RevisionState.GOOD or row["state"] == "Succeeded"
-    return rollout_id if runs or done else None
 
 
 async def _store(

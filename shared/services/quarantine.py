@@ -44,7 +44,11 @@ async def release(
     async with cp.db.tenant(caller.tenant) as tx:
         await _lock(tx, caller.tenant, name)
         changed = await tx.execute(
-            _Q.lift_quarantine, tenant=caller.tenant, extension=name, number=number
+            _Q.lift_quarantine,
+            tenant=caller.tenant,
+            extension=name,
+            number=number,
+            now=cp.clock(),
         )
         if changed:
             await audit.append(

@@ -34,10 +34,10 @@ async def delete(
     them first.
     """
     async with cp.db.tenant(caller.tenant) as tx:
-        now = cp.clock()
         row = await tx.one(_Q.lock_extension, tenant=caller.tenant, extension=name)
         if row is None or row["deleted_at"] is not None or not row["newest"]:
             raise ArcBridgeError(ErrorCode.NOT_FOUND, f"there is no extension {name}")
+        now = cp.clock()
         running = await _running(tx, caller.tenant, name) if row["deleting"] else None
         if running is not None:
             return await rollouts.read(tx, caller.tenant, running)

@@ -197,6 +197,7 @@ create table revisions (
     provenance        text not null,
     reason            text,
     quarantine_reason text,
+    lifted_at         timestamptz,                         -- of a quarantine: rollouts from before prove nothing
     created_by        text not null,
     created_at        timestamptz not null default now(),
     primary key (tenant_id, extension, number),

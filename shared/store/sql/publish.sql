@@ -126,12 +126,30 @@ where c.tenant_id = %(tenant)s and c.state not in ('Deregistered','Revoked')
 
 -- name: newest_rollout_of
 -- The last rollout that brought a revision out.
-select rollout_id, state
+select rollout_id
 from rollouts
 where tenant_id = %(tenant)s and extension = %(extension)s and revision = %(revision)s
   and kind = 'publish'
 order by rollout_id desc
 limit 1
+
+-- name: brought_out_by
+-- The last rollout that brought a revision out, if another is needless: it is under way, or it has
+-- proven the revision since the revision's quarantine was lifted.
+select newest.rollout_id
+from (
+    select r.rollout_id, r.state, r.created_at
+    from rollouts r
+    where r.tenant_id = %(tenant)s and r.extension = %(extension)s and r.revision = %(revision)s
+      and r.kind = 'publish'
+    order by r.rollout_id desc
+    limit 1
+) newest
+join revisions v on v.tenant_id = %(tenant)s and v.extension = %(extension)s
+                and v.number = %(revision)s
+where newest.state in ('Pending','Running','Paused','AwaitingApproval')
+   or ((newest.state = 'Succeeded' or v.state = 'Good')
+       and (v.lifted_at is null or v.lifted_at < newest.created_at))
 
 -- name: specs
 -- Some resolved specs.

@@ -13,7 +13,7 @@ update revisions
 set state = case when exists (select from known_good k
                               where k.tenant_id = %(tenant)s and k.extension = %(extension)s
                                 and k.revision = %(number)s) then 'Good' else 'Candidate' end,
-    quarantine_reason = null
+    quarantine_reason = null, lifted_at = %(now)s
 where tenant_id = %(tenant)s and extension = %(extension)s and number = %(number)s
   and state = 'Quarantined'
 

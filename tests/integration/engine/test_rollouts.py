@@ -360,6 +360,38 @@ async def test_quarantine_ends_the_rollout_and_lifting_it_allows_a_new_one(fleet
     assert fleet.assignments() == dict.fromkeys("ab", (1, False))
 
 
+async def test_what_was_good_and_rolled_back_goes_out_again_once_its_quarantine_is_lifted(
+    fleet: Fleet,
+) -> None:
+    fleet.connect("a", "b")
+    for version in ("1.0.0", "2.0.0"):
+        await publish.publish(fleet.plane, OPERATOR, manifest(version=version))
+        await fleet.run()
+    await rollback.rollback(fleet.plane, OPERATOR, "app", RollbackRequest())
+    await fleet.run()
+    await quarantine.release(fleet.plane, OPERATOR, "app", 2, ActionRequest())
+    second = manifest(version="2.0.0")
+    planned = await plan.plan(fleet.plane, OPERATOR, second)
+    assert (planned.revision, planned.unchanged) == (2, False)
+    again = await publish.publish(fleet.plane, OPERATOR, second)
+    assert (again.revision, again.created, again.started) == (2, False, True)
+    await fleet.run()
+    assert fleet.assignments() == dict.fromkeys("ab", (2, False))
+    assert (await plan.plan(fleet.plane, OPERATOR, second)).unchanged
+    third = await publish.publish(fleet.plane, OPERATOR, second)
+    assert (third.started, third.rollout_id) == (False, again.rollout_id)
+
+
+async def test_plan_of_what_was_removed_says_that_it_would_go_out_again(fleet: Fleet) -> None:
+    fleet.connect("a")
+    await publish.publish(fleet.plane, OPERATOR, manifest())
+    await fleet.run()
+    await removal.delete(fleet.plane, OPERATOR, "app", None, None)
+    await fleet.run()
+    assert not (await plan.plan(fleet.plane, OPERATOR, manifest())).unchanged
+    assert (await publish.publish(fleet.plane, OPERATOR, manifest())).started
+
+
 async def test_publish_during_a_rollback_waits_for_its_end(fleet: Fleet) -> None:
     fleet.connect("a")
     await publish.publish(fleet.plane, OPERATOR, manifest())
