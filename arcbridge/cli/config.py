@@ -99,6 +99,8 @@ def load(path: Path) -> Config:
 
 
 def _parsed(path: Path, content: Any) -> Config:
+    if not isinstance(content, dict) or not isinstance(content.get("contexts", {}), dict):
+        raise TypeError("contexts must be a mapping of names to contexts")
     contexts = {
         name: Context(
             name=name, **{_snake(key): _read(key, value) for key, value in fields.items()}

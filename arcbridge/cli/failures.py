@@ -1,6 +1,8 @@
-"""The client library's exceptions as words and exit statuses."""
+"""Exceptions as words and exit statuses: the client library's, and of files that cannot be used."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from pydantic import ValidationError
 
@@ -9,32 +11,41 @@ from arcbridge.client.errors import (
     ApiError,
     Conflict,
     Denied,
+    Misconfigured,
     NotFound,
     Unavailable,
+    Unintelligible,
     Unreachable,
 )
-from shared.contract.errors import ErrorCode, Problem
+from shared.contract.errors import ErrorCode, FieldError, Problem
+from shared.contract.violations import violations
 
-_STATUSES: tuple[tuple[type[Exception], Exit], ...] = (
+_STATUSES: tuple[tuple[type[ApiError], Exit], ...] = (
     (Denied, Exit.DENIED),
     (NotFound, Exit.NOT_FOUND),
     (Conflict, Exit.CONFLICT),
     (Unavailable, Exit.UNAVAILABLE),
-    (Unreachable, Exit.UNAVAILABLE),
 )
 
 
 def explained(error: Exception) -> CommandError | None:
     """The words for an exception; None for one that is a defect of this program."""
-    if isinstance(error, ApiError):
-        return CommandError(_status(error), _words(error.problem), remedy=_remedy(error.problem))
-    if isinstance(error, Unreachable):
-        return CommandError(Exit.UNAVAILABLE, str(error))
-    if isinstance(error, ValidationError):
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or error.title
-        return CommandError(Exit.USAGE, f"{where}: {first['msg']}")
-    return None
+    match error:
+        case ApiError():
+            return CommandError(_status(error), _words(error.problem), remedy=_remedy(error))
+        case Unreachable():
+            return CommandError(Exit.UNAVAILABLE, str(error))
+        case Misconfigured():
+            return CommandError(Exit.USAGE, str(error))
+        case Unintelligible():
+            return CommandError(Exit.FAILED, str(error))
+        case ValidationError():
+            wrong = violations(error, nameless=error.title)
+            return CommandError(Exit.USAGE, _to_mend("not sent", wrong))
+        case OSError(filename=str() as name):
+            return CommandError(Exit.USAGE, f"{name}: {error.strerror}")
+        case _:
+            return None
 
 
 def _status(error: ApiError) -> Exit:
@@ -44,17 +55,20 @@ def _status(error: ApiError) -> Exit:
 
 
 def _words(problem: Problem) -> str:
-    if not problem.errors:
-        return problem.detail
-    lines = [f"{problem.code}: {len(problem.errors)} to mend"]
-    for each in problem.errors:
+    return _to_mend(problem.code, problem.errors) if problem.errors else problem.detail
+
+
+def _to_mend(what: str, wrong: Sequence[FieldError]) -> str:
+    lines = [f"{what}: {len(wrong)} to mend"]
+    for each in wrong:
         lines.append(f"  {each.field}: {each.message}")
         if each.remedy:
             lines.append(f"    -> {each.remedy}")
     return "\n".join(lines)
 
 
-def _remedy(problem: Problem) -> str | None:
+def _remedy(error: ApiError) -> str | None:
+    problem = error.problem
     if problem.code is ErrorCode.UNAUTHENTICATED:
         return "run: arcbridge login"
     if problem.runbook:

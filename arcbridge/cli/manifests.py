@@ -25,7 +25,8 @@ def read_manifests(names: Sequence[Path], *, reason: str | None = None) -> list[
         for document in _documents(where, text)
     ]
     if not found:
-        raise CommandError(Exit.USAGE, "there is no document in what -f names")
+        where = ", ".join(str(name) for name in names)
+        raise CommandError(Exit.USAGE, f"there is no document in {where}")
     return _dependencies_first(found)
 
 
@@ -65,8 +66,10 @@ def _texts(name: Path) -> Iterator[tuple[str, Path, str]]:
     for file in files:
         try:
             yield str(file), file.parent, file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise CommandError(Exit.USAGE, f"{file} cannot be read: {error}") from error
+        except OSError as error:
+            raise CommandError(Exit.USAGE, f"{file} cannot be read: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise CommandError(Exit.USAGE, f"{file} is not UTF-8 text") from error
 
 
 def _documents(where: str, text: str) -> list[Any]:

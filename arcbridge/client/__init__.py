@@ -16,8 +16,10 @@ from arcbridge.client.errors import (
     Conflict,
     Denied,
     Invalid,
+    Misconfigured,
     NotFound,
     Unavailable,
+    Unintelligible,
     Unreachable,
 )
 from arcbridge.client.transport import Limits
@@ -30,7 +32,9 @@ __all__ = [
     "Denied",
     "Invalid",
     "Limits",
+    "Misconfigured",
     "NotFound",
     "Unavailable",
+    "Unintelligible",
     "Unreachable",
 ]

@@ -14,7 +14,9 @@ from urllib.parse import quote
 from uuid import UUID
 
 import httpx
+from pydantic import ValidationError
 
+from arcbridge.client.errors import Unintelligible
 from arcbridge.client.transport import Limits, Timing, Transport
 from shared.contract.archive import (
     ArchivePage,
@@ -499,7 +501,13 @@ def _path(parts: tuple[object, ...]) -> str:
 
 
 def _read(model: type[M], response: httpx.Response) -> M:
-    return model.model_validate_json(response.content, extra="ignore")
+    try:
+        return model.model_validate_json(response.content, extra="ignore")
+    except ValidationError as error:
+        raise Unintelligible(
+            f"{response.request.url} answered {response.status_code} with what is no "
+            f"{model.__name__}: is this ArcBridge's address, and of this release?"
+        ) from error
 
 
 def _wire(manifest: ExtensionManifest | dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,14 @@ class Unreachable(ClientError):
     """No answer: the server cannot be reached, or the deadline passed."""
 
 
+class Misconfigured(ClientError):
+    """The server's address or the file of authorities cannot be used; nothing was sent."""
+
+
+class Unintelligible(ClientError):
+    """A success that is not what this call is answered with: not ArcBridge, or not this release."""
+
+
 class ApiError(ClientError):
     """The server answered with a problem document."""
 

@@ -20,7 +20,7 @@ from typing import Any, Self
 import httpx
 from pydantic import ValidationError
 
-from arcbridge.client.errors import Unreachable, api_error
+from arcbridge.client.errors import Misconfigured, Unreachable, api_error
 from shared.contract.errors import ErrorCode, Problem
 
 _TRY_AGAIN = frozenset(
@@ -72,7 +72,7 @@ class Transport:
         self._token = token
         self._limits = limits or Limits()
         self._timing = timing or Timing()
-        self._server = server.rstrip("/")
+        self._server = _base(server)
         self._http = http or httpx.Client(verify=_verification(ca_file), follow_redirects=False)
 
     def close(self) -> None:
@@ -142,10 +142,27 @@ class Transport:
             return error
 
 
+def _base(server: str) -> str:
+    """The address that paths are put behind. Raises Misconfigured."""
+    try:
+        url = httpx.URL(server)
+    except httpx.InvalidURL as error:
+        raise Misconfigured(f"{server!r} is no server's URL: {error}") from error
+    if url.scheme not in ("http", "https") or not url.host:
+        raise Misconfigured(f"{server!r} is no server's URL: write it as https://host")
+    return server.rstrip("/")
+
+
 def _verification(ca_file: str | None) -> Any:
     import ssl
 
-    return ssl.create_default_context(cafile=ca_file) if ca_file else True
+    if not ca_file:
+        return True
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:  # what is no PEM is an SSLError, which is one
+        why = error.strerror or error
+        raise Misconfigured(f"{ca_file} cannot be used as authorities to trust: {why}") from error
 
 
 def _text(value: object) -> str:

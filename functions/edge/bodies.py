@@ -16,6 +16,7 @@ from typing import Any
 from functions.edge.field_errors import one
 from shared.contract.errors import ErrorCode
 from shared.contract.limits import JSON_DEPTH, KIB
+from shared.contract.violations import path_text
 from shared.contract.yaml_text import YamlRefused, read_document
 from shared.domain.errors import ArcBridgeError
 
@@ -130,16 +131,29 @@ def _finite(text: str) -> float:
     return number
 
 
-def check_text(value: Any) -> None:
-    """Refuse NUL and lone surrogates anywhere: no database and no cluster can hold them."""
-    waiting = [value]
+def check_text(value: Any, where: str = "body") -> None:
+    """Refuse NUL and lone surrogates anywhere: no database and no cluster can hold them.
+
+    `where` names the value itself; what is in it is named by its path.
+    """
+    waiting: list[tuple[tuple[str | int, ...], Any]] = [((), value)]
     while waiting:
-        current = waiting.pop()
-        if isinstance(current, str):
-            if "\x00" in current or _SURROGATE.search(current):
-                raise one("body", "holds NUL or a lone surrogate character", "remove it")
-        elif isinstance(current, dict):
-            waiting.extend(current)
-            waiting.extend(current.values())
-        elif isinstance(current, list):
-            waiting.extend(current)
+        path, current = waiting.pop()
+        match current:
+            case str():
+                if not _can_be_stored(current):
+                    raise _not_storable(path_text(path) or where)
+            case dict():
+                if not all(map(_can_be_stored, current)):
+                    raise _not_storable(path_text(path) or where, "a key ")
+                waiting.extend(((*path, key), each) for key, each in current.items())
+            case list():
+                waiting.extend(((*path, index), each) for index, each in enumerate(current))
+
+
+def _can_be_stored(text: str) -> bool:
+    return "\x00" not in text and _SURROGATE.search(text) is None
+
+
+def _not_storable(field: str, what: str = "") -> ArcBridgeError:
+    return one(field, f"{what}holds NUL or a lone surrogate character", "remove it")

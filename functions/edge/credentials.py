@@ -65,7 +65,9 @@ def network_address(req: HttpRequest) -> str | None:
 
 def _role_is_not_enough(rule: Rule) -> ArcBridgeError:
     needed = " or ".join(role.value for role in rule.roles)
+    whom = (
+        "whoever runs this installation" if rule.who is Who.PLATFORM else "an admin of your tenant"
+    )
     return ArcBridgeError(
-        ErrorCode.FORBIDDEN,
-        f"This call needs the role {needed}; ask an admin of your tenant for it.",
+        ErrorCode.FORBIDDEN, f"This call needs the role {needed}; ask {whom} for it."
     )

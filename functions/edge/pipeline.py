@@ -30,6 +30,7 @@ from functions.edge.problems import CONTENT_TYPE, STATUS, internal, problem, pro
 from functions.instruments import instruments
 from shared.contract.base import WireModel
 from shared.contract.errors import ErrorCode
+from shared.contract.violations import violations
 from shared.domain.errors import ArcBridgeError
 from shared.services.caller import Caller
 from shared.services.control_plane import ControlPlane
@@ -165,10 +166,14 @@ def _path(endpoint: Endpoint, req: HttpRequest) -> dict[str, Any]:
     for name, adapter in endpoint.path.items():
         try:
             values[name] = adapter.validate_strings(req.route_params[name])
-        except ValidationError:
+        except ValidationError as error:
+            (wrong, *_) = violations(error, nameless=name)
+            how = wrong.remedy or wrong.message
+            if endpoint.method == "PUT":  # it would make what is not there yet
+                raise one(name, wrong.message, how) from None
             # What cannot be a name cannot be the name of anything.
             raise ArcBridgeError(
-                ErrorCode.NOT_FOUND, f"There is nothing under this {name}."
+                ErrorCode.NOT_FOUND, f"There is nothing under this {name}, nor can be: {how}."
             ) from None
     return values
 
@@ -185,7 +190,7 @@ def _query(endpoint: Endpoint, req: HttpRequest) -> dict[str, Any]:
     for name, value in pairs:
         if name in given:
             raise one(name, "is given twice", "give it once")
-        bodies.check_text(name + value)
+        bodies.check_text({name: value}, "query")
         given[name] = value
     if endpoint.query is None:
         if given:

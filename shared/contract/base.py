@@ -24,6 +24,14 @@ from pydantic.alias_generators import to_camel
 
 API_VERSION = "arcbridge.io/v1"
 
+NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+"""RFC 1123 label."""
+DIGEST = r"^sha256:[0-9a-f]{64}$"
+LABEL_KEY = (
+    r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$"
+)
+LABEL_VALUE = r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$"
+
 _DURATION = re.compile(
     r"(?=.)(?:(\d{1,4})d)?(?:(\d{1,5})h)?(?:(\d{1,6})m(?!s))?(?:(\d{1,7})s)?(?:(\d{1,9})ms)?"
 )
@@ -143,21 +151,12 @@ Timestamp = Annotated[AwareDatetime, AfterValidator(_utc)]
 
 Name = Annotated[
     str,
-    StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", max_length=63),
+    StringConstraints(pattern=NAME, max_length=63),
     Field(description="RFC 1123 label: lower case letters, digits and '-', 63 characters at most"),
 ]
-Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
-LabelKey = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$",
-        max_length=317,
-    ),
-]
-LabelValue = Annotated[
-    str,
-    StringConstraints(pattern=r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$", max_length=63),
-]
+Digest = Annotated[str, StringConstraints(pattern=DIGEST)]
+LabelKey = Annotated[str, StringConstraints(pattern=LABEL_KEY, max_length=317)]
+LabelValue = Annotated[str, StringConstraints(pattern=LABEL_VALUE, max_length=63)]
 Labels = Annotated[dict[LabelKey, LabelValue], Field(max_length=64)]
 Annotations = Annotated[
     dict[LabelKey, Annotated[Text, StringConstraints(max_length=4096)]], Field(max_length=64)

@@ -14,14 +14,12 @@ from pydantic import Field, StringConstraints, model_validator
 from shared.contract.base import Name, Reason, Timestamp, WireModel
 from shared.contract.limits import EXTENSIONS_PER_FREEZE, WEEKLY_TIMES_PER_FREEZE
 
-TimeOfDay = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+TIME_OF_DAY = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
+TIME_ZONE = r"^[A-Za-z][A-Za-z0-9_+-]{0,30}(/[A-Za-z0-9_+-]{1,30}){0,2}$"
+
+TimeOfDay = Annotated[str, StringConstraints(pattern=TIME_OF_DAY)]
 """On a 24-hour clock: `22:30`."""
-TimeZone = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^[A-Za-z][A-Za-z0-9_+-]{0,30}(/[A-Za-z0-9_+-]{1,30}){0,2}$", max_length=64
-    ),
-]
+TimeZone = Annotated[str, StringConstraints(pattern=TIME_ZONE, max_length=64)]
 """A name of the IANA time zone database: `Europe/Berlin`, `UTC`."""
 
 

@@ -9,7 +9,16 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints, field_validator
 
-from shared.contract.base import Duration, Labels, Name, Reason, Text, Timestamp, WireModel
+from shared.contract.base import (
+    Digest,
+    Duration,
+    Labels,
+    Name,
+    Reason,
+    Text,
+    Timestamp,
+    WireModel,
+)
 from shared.contract.limits import BOOTSTRAP_TOKEN_LIFETIME, BOOTSTRAP_TOKEN_LIFETIME_MAX
 
 ShortText = Annotated[Text, StringConstraints(max_length=128)]
@@ -143,6 +152,6 @@ class Enrolment(WireModel):
 class EnrolmentDecision(WireModel):
     """The body of POST /enrolments/{name}/approve and …/reject; may be empty."""
 
-    key_pin: Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
+    key_pin: Digest | None = None
     """Decide only about the request of this key, as its agent shows it."""
     reason: Reason | None = None

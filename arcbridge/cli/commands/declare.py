@@ -8,7 +8,7 @@ import typer
 
 from arcbridge.cli.command import command
 from arcbridge.cli.commands.foresee import Files
-from arcbridge.cli.session import Format, Session
+from arcbridge.cli.session import Session
 
 if TYPE_CHECKING:
     from shared.contract.rollout import PublishResult
@@ -30,34 +30,49 @@ def apply(session: Session, filename: Files, reason: Reason = None, wait: Wait =
     document, the same way each time.
     """
     from arcbridge.cli.manifests import read_manifests
-    from arcbridge.cli.output import show_all
 
     manifests = read_manifests(filename, reason=reason)
-    results = [session.client.extensions.publish(each) for each in manifests]
+    results: list[PublishResult] = []
+    try:
+        for each in manifests:
+            results.append(session.client.extensions.publish(each))
+    finally:  # what went out before a refusal is under way: whoever was refused has to know
+        if results:
+            _show_published(session, results)
+    if wait:
+        _follow_all(session, results)
+
+
+def _show_published(session: Session, results: list[PublishResult]) -> None:
+    from arcbridge.cli.output import show_all
+
     show_all(
         session,
         results,
         [
             ("extension", lambda r: r.extension),
             ("revision", lambda r: r.revision),
-            ("outcome", lambda r: "published" if r.created else "unchanged"),
+            ("outcome", _outcome),
             ("rollout", lambda r: r.rollout_id),
             ("superseded", lambda r: ", ".join(map(str, r.superseded)) or None),
         ],
     )
-    if wait:
-        _follow_all(session, results)
+
+
+def _outcome(result: PublishResult) -> str:
+    if result.created:
+        return "published"
+    return "rolled out again" if result.started else "unchanged"
 
 
 def _follow_all(session: Session, results: list[PublishResult]) -> None:
-    from arcbridge.cli.commands.rollout import report_end
+    """Each to its end, so that one that fails hides no other; then status 7 for the first."""
+    from arcbridge.cli.commands.rollout import require_success
     from arcbridge.cli.watch import follow
 
-    for result in results:
-        if result.rollout_id is not None:
-            end = follow(session, result.rollout_id, interval=1.0)
-            if session.output is Format.TABLE or not end.state.is_over:
-                report_end(session, end)
+    started = [result.rollout_id for result in results if result.rollout_id is not None]
+    for end in [follow(session, each, interval=1.0) for each in started]:
+        require_success(end)
 
 
 def rollback(
@@ -77,7 +92,7 @@ def rollback(
     wait: Wait = False,
 ) -> None:
     """Go back to what was last known to be good on each cluster."""
-    from arcbridge.cli.commands.rollout import report_end
+    from arcbridge.cli.commands.rollout import require_success
     from arcbridge.cli.output import show_one
     from arcbridge.cli.watch import follow
     from shared.contract.rollout import RollbackRequest
@@ -86,8 +101,6 @@ def rollback(
     result = session.client.extensions.rollback(extension, request)
     show_one(session, result)
     if wait:
-        end = follow(session, result.rollout_id, interval=1.0)
-        if session.output is Format.TABLE:
-            report_end(session, end)
+        require_success(follow(session, result.rollout_id, interval=1.0))
     else:
         session.say(f"Follow it: arcbridge rollout watch {result.rollout_id}")

@@ -59,8 +59,6 @@ def set_freeze(
     ] = None,
 ) -> None:
     """Make or change a freeze, or with --allow a window. Without times it holds until deleted."""
-    from pydantic import ValidationError
-
     from arcbridge.cli.arguments import time_ahead
     from arcbridge.cli.output import show_one
     from shared.contract.freeze import FreezeKind, FreezeScope, FreezeSpec
@@ -75,13 +73,7 @@ def set_freeze(
         "extensions": extension or (),
         "reason": reason,
     }
-    try:
-        spec = FreezeSpec.model_validate(wanted)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise CommandError(Exit.USAGE, f"{where} {first['msg']}".strip()) from None
-    show_one(session, session.client.freezes.put(name, spec))
+    show_one(session, session.client.freezes.put(name, FreezeSpec.model_validate(wanted)))
 
 
 def _weekly(text: str) -> dict[str, object]:

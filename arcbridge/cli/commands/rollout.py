@@ -119,7 +119,9 @@ def watch(
     from arcbridge.cli.watch import follow
 
     end = follow(session, find(session, rollout).id, interval=interval, seconds=give_up_after)
-    report_end(session, end)
+    if session.output is not Format.TABLE:
+        _show(session, end)
+    require_success(end)
 
 
 @command(app, "pause")
@@ -188,12 +190,10 @@ def find(session: Session, text: str) -> Rollout:
     return session.client.rollouts.get(rollout_id)
 
 
-def report_end(session: Session, rollout: Rollout) -> None:
-    """Show how a watched rollout ended; raises CommandError unless it succeeded."""
+def require_success(rollout: Rollout) -> None:
+    """Raise CommandError, status 7, for a watched rollout that ended without its goal."""
     from shared.contract.states import RolloutState
 
-    if session.output is not Format.TABLE:
-        _show(session, rollout)
     if rollout.state is RolloutState.SUCCEEDED:
         return
     more = ""

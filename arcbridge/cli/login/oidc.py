@@ -42,16 +42,19 @@ class Provider:
     def discover(cls, issuer: str, http: httpx.Client) -> Provider:
         """Read `<issuer>/.well-known/openid-configuration`."""
         address = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
-        found = _json(http.get(address), "the provider's discovery document")
+        found = _json(http.get(address), f"the provider's discovery document {address}")
         if str(found.get("issuer")).rstrip("/") != issuer.rstrip("/"):
             raise CommandError(
                 Exit.DENIED, f"{address} speaks for {found.get('issuer')}, not for {issuer}"
             )
-        return cls(
-            authorization=found["authorization_endpoint"],
-            token=found["token_endpoint"],
-            device=found.get("device_authorization_endpoint"),
-        )
+        try:
+            return cls(
+                authorization=found["authorization_endpoint"],
+                token=found["token_endpoint"],
+                device=found.get("device_authorization_endpoint"),
+            )
+        except KeyError as error:
+            raise CommandError(Exit.DENIED, f"{address} names no {error.args[0]}") from error
 
 
 @contextmanager

@@ -189,6 +189,82 @@ def test_a_mistake_in_a_file_names_field_and_remedy(cli: Cli, tmp_path: Path) ->
     assert "did you mean placement?" in result.stderr
 
 
+def test_what_was_published_before_a_refusal_is_shown_all_the_same(
+    cli: Cli, cluster: JoinedCluster, tmp_path: Path
+) -> None:
+    overlay(tmp_path, "part-1")
+    wrong = overlay(tmp_path, "part-2")
+    wrong.write_text(wrong.read_text().replace("placement", "placment"))
+    result = cli("apply", "-f", str(tmp_path), "-o", "json")
+    assert result.exit_code == Exit.FAILED
+    (went,) = json.loads(result.stdout)
+    assert (went["extension"], went["started"]) == ("part-1", True)
+    data(cli("rollout", "cancel", "part-1", "-o", "json"))
+
+
+def test_a_rollout_that_fails_while_it_is_waited_for_fails_the_command_in_every_format(
+    cli: Cli,
+    cluster: JoinedCluster,
+    http: httpx.Client,
+    running: RunningControlPlane,
+    tmp_path: Path,
+) -> None:
+    file = overlay(tmp_path, "awaited")
+    bearer = running.bearer("admin@demo")
+    stop = threading.Event()
+
+    def cancel_when_there() -> None:
+        while not stop.wait(0.1):
+            query = {"extension": "awaited"}
+            found = http.get("/api/v1/rollouts", params=query, headers=bearer).json()["items"]
+            if found:
+                http.post(f"/api/v1/rollouts/{found[0]['id']}/cancel", headers=bearer)
+                return
+
+    meanwhile = threading.Thread(target=cancel_when_there)
+    meanwhile.start()
+    try:
+        result = cli("apply", "-f", str(file), "--wait", "-o", "json")
+    finally:
+        stop.set()
+        meanwhile.join()
+    assert result.exit_code == Exit.ROLLOUT_FAILED, result.output
+    assert [each["extension"] for each in json.loads(result.stdout)] == ["awaited"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("events", "--export", "/nowhere/trail.jsonl"), "No such file or directory"),
+        (("cluster", "list", "--server", "arcbridge.test"), "write it as https://host"),
+        (("cluster", "label", "eu-1", "a b=c"), "before it, if need be, a domain name and /"),
+        (("freeze", "set", "night", "--weekly", "mon/25:00-26:00"), "from 00:00 to 23:59"),
+        (("freeze", "set", "night", "--from", "2h", "--until", "1h"), "must be after startsAt"),
+    ],
+)
+def test_what_cannot_be_used_is_named_with_its_remedy_and_nothing_is_sent(
+    cli: Cli, cluster: JoinedCluster, arguments: tuple[str, ...], said: str
+) -> None:
+    result = cli(*arguments)
+    assert result.exit_code == Exit.USAGE, result.output
+    assert said in result.stderr
+
+
+def test_a_name_that_cannot_be_one_is_refused_with_the_form_of_a_name(cli: Cli) -> None:
+    made = cli("freeze", "set", "A_B")
+    assert made.exit_code == Exit.FAILED
+    assert "name: does not have the form" in made.stderr
+    sought = cli("cluster", "get", "A_B")
+    assert sought.exit_code == Exit.NOT_FOUND
+    assert "use a-z, 0-9 and -" in sought.stderr
+
+
+def test_who_lacks_a_role_of_the_platform_is_not_sent_to_the_tenants_admin(cli: Cli) -> None:
+    result = cli("admin", "tenants", person="operator@demo")
+    assert result.exit_code == Exit.DENIED
+    assert "whoever runs this installation" in result.stderr
+
+
 def test_exit_statuses_tell_scripts_what_happened(cli: Cli, tmp_path: Path) -> None:
     assert cli("cluster", "get", "nowhere").exit_code == Exit.NOT_FOUND
     assert cli("token", "list", person="reader@demo").exit_code == Exit.DENIED

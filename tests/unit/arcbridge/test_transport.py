@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 import pytest
@@ -14,6 +15,7 @@ from arcbridge.client.errors import (
     Conflict,
     Denied,
     Invalid,
+    Misconfigured,
     NotFound,
     Unavailable,
     Unreachable,
@@ -162,3 +164,19 @@ def test_a_redirect_is_an_error_because_the_token_is_for_this_server() -> None:
     with made, pytest.raises(ApiError):
         made.call("GET", "v1/clusters")
     assert len(seen) == 1
+
+
+@pytest.mark.parametrize(
+    "server", ["arcbridge.test", "ftp://arcbridge.test", "https://", "https://a:b"]
+)
+def test_what_is_no_servers_url_is_refused_before_anything_is_sent(server: str) -> None:
+    with pytest.raises(Misconfigured, match="server's URL"):
+        Transport(server, None)
+
+
+def test_a_file_of_authorities_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    nothing = tmp_path / "empty.pem"
+    nothing.touch()
+    for file in (nothing, tmp_path / "missing.pem"):
+        with pytest.raises(Misconfigured, match=str(file)):
+            Transport("https://arcbridge.test", None, ca_file=str(file))

@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from rich.console import Console
 
-from arcbridge.cli.commands.rollout import report_end
+from arcbridge.cli.commands.rollout import require_success
 from arcbridge.cli.exits import CommandError, Exit
 from arcbridge.cli.output import ago, plain, printable
 from arcbridge.cli.session import Session
@@ -97,9 +97,8 @@ def test_watching_ends_after_its_time() -> None:
 def test_an_end_without_success_has_a_status_of_its_own(
     state: RolloutState, fields: dict[str, Any], words: str
 ) -> None:
-    made, _ = session(LOOKS[0])
     with pytest.raises(CommandError, match=words) as caught:
-        report_end(made, rollout(state, **fields))
+        require_success(rollout(state, **fields))
     assert caught.value.status is Exit.ROLLOUT_FAILED
 
 

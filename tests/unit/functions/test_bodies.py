@@ -111,3 +111,17 @@ def test_a_body_at_its_limit_is_taken() -> None:
     with pytest.raises(ArcBridgeError) as caught:
         bodies.check_size(b"x" * 1025, 1024)
     assert caught.value.code is ErrorCode.TOO_LARGE
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (rb'{"spec": {"values": [1, {"note": "a\u0000"}]}}', "spec.values[1].note"),
+        (rb'{"spec": {"values": {"\ud800": 1}}}', "spec.values"),
+        (rb'"\u0000"', "body"),
+    ],
+)
+def test_text_that_cannot_be_stored_is_named_by_its_path(body: bytes, field: str) -> None:
+    with pytest.raises(ArcBridgeError) as caught:
+        read(body)
+    assert [error.field for error in caught.value.errors] == [field]

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from functions.edge.field_errors import invalid, path_text
+from functions.edge.field_errors import invalid
 from shared.contract.errors import FieldError
 from shared.contract.extension import ExtensionManifest
+from shared.contract.violations import path_text
 
 ADAPTER = TypeAdapter(ExtensionManifest)
 GOOD: dict[str, Any] = {
@@ -82,3 +83,13 @@ def test_what_was_sent_is_never_repeated() -> None:
 def test_a_location_reads_like_a_path() -> None:
     assert path_text(("spec", "stages", 0, "name")) == "spec.stages[0].name"
     assert path_text(()) == ""
+
+
+def test_a_name_is_explained_in_words() -> None:
+    (error,) = errors(metadata__name="Web_1")
+    assert "use a-z, 0-9 and -" in (error.remedy or "")
+
+
+def test_a_text_that_is_too_long_is_counted_in_characters() -> None:
+    (error,) = errors(reason="x" * 600)
+    assert error.message == "has 600 characters; 512 are allowed"
