@@ -14,7 +14,8 @@ from shared.contract.reasons import ReasonCode
 from shared.contract.states import RolloutKind, RolloutState
 from shared.contract.strategy import RolloutStrategy
 from shared.planner.windows import Verdict
-from tests.unit.planner.world import Cluster, World
+from tests.unit.planner.worlds.fleet import Cluster
+from tests.unit.planner.worlds.world import World
 
 FAST = RolloutStrategy.model_validate(
     {

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 
-from tests.unit.planner.properties import often, watch
-from tests.unit.planner.scenarios import LOSSES, Scenario, scenarios
+from tests.unit.planner.worlds.properties import often, watch
+from tests.unit.planner.worlds.scenarios import LOSSES, Scenario, scenarios
 
 pytestmark = pytest.mark.timeout(900)  # thousands of worlds, on a machine that may be busy
 

@@ -27,8 +27,9 @@ from tests.unit.planner import (
     test_rollback_invariants,
     test_same_end,
 )
-from tests.unit.planner.properties import BreachError
-from tests.unit.planner.scenarios import Scenario, play, scenarios
+from tests.unit.planner.worlds.playing import play
+from tests.unit.planner.worlds.properties import BreachError
+from tests.unit.planner.worlds.scenarios import Scenario, scenarios
 
 pytestmark = pytest.mark.timeout(900)  # thousands of worlds, on a machine that may be busy
 

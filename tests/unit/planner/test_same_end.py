@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 
-from tests.unit.planner.properties import often
-from tests.unit.planner.scenarios import CRASHES, NOISE, Scenario, play, scenarios
+from tests.unit.planner.worlds.playing import play
+from tests.unit.planner.worlds.properties import often
+from tests.unit.planner.worlds.scenarios import CRASHES, NOISE, Scenario, scenarios
 
 pytestmark = pytest.mark.timeout(900)  # thousands of worlds, on a machine that may be busy
 

@@ -13,7 +13,8 @@ from typing import TypeVar
 
 from hypothesis import HealthCheck, seed, settings
 
-from tests.unit.planner.scenarios import Scenario, play
+from tests.unit.planner.worlds.playing import play
+from tests.unit.planner.worlds.scenarios import Scenario
 
 EXAMPLES = int(os.environ.get("ARCBRIDGE_EXAMPLES", "2000"))
 SEED = os.environ.get("ARCBRIDGE_SEED")
