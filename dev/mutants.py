@@ -1,25 +1,28 @@
 """`make mutants`: which small change of the planner or of the buckets' arithmetic does no test see?
 
-    python -m dev.mutants            every mutant; minutes to hours, and it goes on where it stopped
-    python -m dev.mutants limits     those of one module
+    python -m dev.mutants            every mutant, in minutes; it goes on where it was stopped
+    python -m dev.mutants limits     those of one module, each anew
 
-mutmut makes the mutants and runs the unit tests of the planner and of pacing against each; it has
-an environment of its own (`.venv-mutants`), so that nobody else installs it. A mutant is known by
-its difference, not by its number, which moves when code does. A survivor that is not listed in
-tests/mutants/survivors.toml, with the reason why no test can or should see it, fails the command;
-so does a listing whose mutant is gone or does not survive any more.
+mutmut makes the mutants and runs the direct tests of the planner and of pacing against each: those
+that take milliseconds, and none of the properties, for what only thousands of worlds show deserves
+a test of its own. It has an environment of its own (`.venv-mutants`), so that nobody else installs
+it. A mutant is known by its difference, not by its number, which moves when code does. A survivor
+that is not listed in tests/mutants/survivors.toml, with the reason why no test can or should see
+it, fails the command; so does a listing whose mutant is gone or does not survive any more.
+
+Outcomes hold for the code and the tests that they were found with. When either has changed, all
+mutants are tried again.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import subprocess
 import sys
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,8 +33,15 @@ LOCKS = ("dev/requirements.txt", "dev/requirements-mutants.txt")
 WORK = REPOSITORY / "mutants"
 LISTED = REPOSITORY / "tests" / "mutants" / "survivors.toml"
 UV = str(Path(sys.executable).parent / "uv")
-EXAMPLES = "60"
-"""Of each property: a mutant that needs more to be seen deserves a test of its own."""
+STAMP = WORK / ".outcomes-of"
+"""Of which code and tests the outcomes are."""
+LOOKED_AT = ("shared/planner", "shared/pacing", "tests/unit/planner", "tests/unit/pacing")
+SHOW = """
+import json, sys
+from mutmut.mutation.diff_apply import get_diff_for_mutant
+print(json.dumps([get_diff_for_mutant(key) for key in sys.argv[1:]]))
+"""
+"""`mutmut show` for many mutants at once: it takes a second for each otherwise."""
 ALIVE = frozenset({0, 5, 33, 34})
 """mutmut's exit codes of mutants whose tests passed, or that no test ran through."""
 NOT_RUN = frozenset({None, 2})
@@ -77,22 +87,38 @@ def outcomes(modules: Iterable[str]) -> dict[str, int | None]:
     }
 
 
-def forget_the_living() -> None:
-    """Have what survived tried again: there may be a test now that sees it."""
-    for meta in WORK.glob("shared/p*/*.meta"):
+def code_and_tests(root: Path) -> str:
+    """What the outcomes depend on, as one hash."""
+    found = hashlib.sha256((root / "pyproject.toml").read_bytes())
+    for folder in LOOKED_AT:
+        for path in sorted((root / folder).rglob("*.py")):
+            found.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
+    return found.hexdigest()
+
+
+def forget(work: Path, *, everything: bool) -> None:
+    """Have what survived tried again, for a run may have been unlucky; or all there is."""
+    for meta in work.glob("shared/p*/*.meta"):
         kept = json.loads(meta.read_text())
         codes = kept["exit_code_by_key"]
-        kept["exit_code_by_key"] = {k: None if c in ALIVE else c for k, c in codes.items()}
+        kept["exit_code_by_key"] = {
+            key: None if everything or code in ALIVE else code for key, code in codes.items()
+        }
         meta.write_text(json.dumps(kept, indent=4))
 
 
-def described(program: Path, key: str) -> Mutant:
-    """The mutant as a difference."""
+def described(keys: Sequence[str]) -> list[Mutant]:
+    """The mutants as differences."""
+    if not keys:
+        return []
     shown = subprocess.run(
-        [str(program), "show", key],
-        cwd=REPOSITORY, check=True, capture_output=True, text=True, timeout=120,
+        [str(ENVIRONMENT / "bin" / "python"), "-c", SHOW, *keys],
+        cwd=REPOSITORY, check=True, capture_output=True, text=True, timeout=300,
     ).stdout  # fmt: skip
-    return Mutant(key, key.rpartition(".x")[0], "\n".join(changed_lines(shown.splitlines())))
+    return [
+        Mutant(key, key.rpartition(".x")[0], "\n".join(changed_lines(difference.splitlines())))
+        for key, difference in zip(keys, json.loads(shown), strict=True)
+    ]
 
 
 def changed_lines(difference: Iterable[str]) -> Iterator[str]:
@@ -135,23 +161,25 @@ def verdict(
 def main(modules: list[str]) -> int:
     """0 when every mutant is seen by a test, or listed."""
     program = environment()
-    forget_the_living()
+    if not modules:
+        now = code_and_tests(REPOSITORY)
+        forget(WORK, everything=not STAMP.exists() or STAMP.read_text() != now)
+        WORK.mkdir(exist_ok=True)
+        STAMP.write_text(now)
     names = [f"shared.*.{module}.*" for module in modules]
-    subprocess.run(
-        [str(program), "run", *names],
-        cwd=REPOSITORY, check=False, env=os.environ | {"ARCBRIDGE_EXAMPLES": EXAMPLES},
-    )  # fmt: skip
+    subprocess.run([str(program), "run", *names], cwd=REPOSITORY, check=False)
     found = outcomes(modules)
     left_out = [key for key, code in found.items() if code in NOT_RUN]
-    alive = [described(program, k) for k, code in found.items() if code in ALIVE]
+    alive = described([key for key, code in found.items() if code in ALIVE])
     unlisted, stale = verdict(alive, listed(LISTED.read_text()), modules)
     for mutant in unlisted:
         print(f"\nsurvived and is not listed: {mutant.key}\n{mutant.change}")
     for module, change in stale:
         print(f"\nlisted, and no such mutant survives: {module}\n{change}")
     print(
-        f"\n{len(found)} mutants, {len(alive)} alive, {len(unlisted)} of them not listed, "
-        f"{len(stale)} stale listings, {len(left_out)} not run"
+        f"\n{len(found)} mutants: {len(found) - len(alive) - len(left_out)} seen by a test, "
+        f"{len(alive) - len(unlisted)} listed, {len(unlisted)} not listed, "
+        f"{len(left_out)} not run; {len(stale)} stale listings"
     )
     return 1 if unlisted or stale or left_out or not found else 0
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
-from dev.mutants import LISTED, Mutant, changed_lines, listed, verdict
+from dev.mutants import LISTED, Mutant, changed_lines, code_and_tests, forget, listed, verdict
 
 DIFFERENCE = """\
 --- shared/planner/limits.py
@@ -63,3 +66,44 @@ def test_a_listing_needs_a_reason() -> None:
 
 def test_what_is_listed_can_be_read() -> None:
     assert listed(LISTED.read_text())
+
+
+def tree(root: Path) -> Path:
+    for folder in ("shared/planner", "tests/unit/planner"):
+        (root / folder).mkdir(parents=True)
+    (root / "pyproject.toml").write_text("[tool.mutmut]")
+    (root / "shared/planner/limits.py").write_text("LIMIT = 1")
+    (root / "tests/unit/planner/test_limits.py").write_text("assert True")
+    return root
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        "pyproject.toml",
+        "shared/planner/limits.py",
+        "tests/unit/planner/test_limits.py",
+        "tests/unit/planner/test_more.py",
+    ],
+)
+def test_outcomes_are_of_one_state_of_the_code_and_of_its_tests(
+    tmp_path: Path, changed: str
+) -> None:
+    before = code_and_tests(tree(tmp_path))
+    assert code_and_tests(tmp_path) == before
+    (tmp_path / changed).write_text("anything")
+    assert code_and_tests(tmp_path) != before
+
+
+@pytest.mark.parametrize(
+    ("everything", "left"), [(False, [1, None, -24, None]), (True, [None] * 4)]
+)
+def test_what_survived_is_forgotten_or_everything(
+    tmp_path: Path, everything: bool, left: list[int | None]
+) -> None:
+    meta = tmp_path / "shared/planner/limits.py.meta"
+    meta.parent.mkdir(parents=True)
+    codes = {"killed": 1, "survived": 0, "took too long": -24, "interrupted": None}
+    meta.write_text(json.dumps({"exit_code_by_key": codes}))
+    forget(tmp_path, everything=everything)
+    assert list(json.loads(meta.read_text())["exit_code_by_key"].values()) == left
