@@ -60,7 +60,7 @@ def is_over_budget(
     kind: RolloutKind, strategy: RolloutStrategy, stages: Sequence[StageView], index: int
 ) -> bool:
     """True when more targets of the stage failed than its budget allows. Rollbacks have none."""
-    if kind is RolloutKind.ROLLBACK:
-        return False
     stage = stages[index]
+    if kind is RolloutKind.ROLLBACK or not stage.failed:
+        return False
     return stage.failed - stage.forgiven > limits(kind, strategy, stages, index).failures
