@@ -11,7 +11,7 @@ import pytest
 from shared.contract.reasons import ReasonCode
 from shared.contract.rollout import Rollout
 from shared.contract.states import ExtensionPhase
-from shared.services import metrics, pacer, plan, prospect, publish, rollouts
+from shared.services import apply_times, metrics, pacer, plan, publish, rollouts
 from tests.integration.engine.fleet import OPERATOR, TENANT, Fleet, manifest
 
 ALL = [{"name": "all", "maxConcurrent": "100%", "maxFailures": "50%", "soak": "0s"}]
@@ -136,7 +136,7 @@ async def test_a_plan_tells_how_long_the_slowest_pace_would_take(fleet: Fleet) -
     fleet.connect(*(f"c{n}" for n in range(20)))
     content = manifest(rollout={"stages": ALL, "pace": ADAPTIVE})
     (stage,) = (await plan.plan(fleet.plane, OPERATOR, content)).stages
-    each = prospect.ASSUMED.p50_seconds
+    each = apply_times.ASSUMED.p50_seconds
     assert stage.ends_after_seconds == pytest.approx(10 * 60 / 2 + each, abs=5)
     assert stage.ends_after_seconds_at_floor == pytest.approx(10 * 60 / 0.5 + each, abs=5)
 
