@@ -36,12 +36,12 @@ TEN = (4.0,) * 10
 @pytest.mark.parametrize(
     ("spans", "pressure", "reason", "why"),
     [
-        ([(1.0, None)], CALM, ReasonCode.SLOWED_BY_FAILURES, "1 of 2 targets failed"),
+        ([(1.0,) * 18 + (None,)], CALM, ReasonCode.SLOWED_BY_FAILURES, "1 of 19 targets failed"),
         (
             [],
-            Pressure(20, 3),
+            Pressure(29, 3),
             ReasonCode.SLOWED_BY_SOURCE,
-            "3 of 20 targets in flight cannot get their artifact",
+            "3 of 29 targets in flight cannot get their artifact",
         ),
         ([], Pressure(2, 2), ReasonCode.SLOWED_BY_SOURCE, "2 of 2 targets in flight cannot get"),
         (

@@ -18,6 +18,12 @@ from tests.unit.planner.evidence import NOW, PACE, after, ended, move
 SPAN = timedelta(seconds=15)
 
 
+def test_a_rollout_begins_at_its_declared_rate_and_knows_nothing() -> None:
+    assert begin(PACE, NOW) == Pacing(
+        60.0, NOW, NOW, reason=None, message="", ended=0, failed=0, seconds=(), baseline=None
+    )
+
+
 def learnt(
     was: TargetState = TargetState.APPLYING,
     becomes: TargetState = TargetState.SUCCEEDED,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -23,7 +24,7 @@ from shared.planner.decisions import (
     SetPace,
 )
 from shared.planner.pacing import Pacing, Pressure
-from shared.planner.plan import IDLE_LOOK, after, plan
+from shared.planner.plan import after, plan
 from shared.planner.view import Reach
 from tests.unit.planner.looks import (
     NOW,
@@ -111,7 +112,7 @@ def test_a_stopped_rollout_is_looked_at_again_but_goes_by_no_pace_any_more() -> 
     found = plan(seen, NOW)
     assert [type(decision) for decision in found.decisions] == [RollBack]
     assert found.pacing is None
-    assert found.look_again_at == NOW + IDLE_LOOK
+    assert found.look_again_at == NOW + timedelta(seconds=30)
 
 
 def test_a_rollout_says_what_it_waits_for_after_this_look() -> None:
@@ -120,7 +121,7 @@ def test_a_rollout_says_what_it_waits_for_after_this_look() -> None:
     assert found.waiting_for is not None
     assert found.waiting_for.message.startswith("1 targets of stage one in flight")
     assert found.waiting_for.since == NOW
-    assert found.look_again_at == NOW + IDLE_LOOK
+    assert found.look_again_at == NOW + timedelta(seconds=30)
 
 
 def test_a_rollout_at_a_fixed_pace_learns_nothing() -> None:
