@@ -10,12 +10,11 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from shared.contract.errors import ErrorCode
 from shared.contract.extension import ExtensionSpec
 from shared.contract.states import RolloutKind
-from shared.domain.errors import ArcBridgeError
 from shared.domain.goals import Goals, goals
 from shared.services import audit, pace
+from shared.services.apart import Apart
 from shared.services.caller import Caller
 from shared.services.failpoints import hit
 from shared.services.hot_path import HotPath
@@ -36,22 +35,20 @@ async def run(cp: HotPath) -> int:
     """Start the rollouts that are due; their number. Bounded, and safe to run twice at once."""
     async with cp.db.platform() as tx:
         waiting = await tx.all(_Q.waiting_extensions, now=cp.clock(), limit=EXTENSIONS)
-    started = 0
+    started, apart = 0, Apart(_log)
     for row in waiting:
-        try:
-            started += await _extension(cp, row["tenant_id"], row["extension"])
-        except ArcBridgeError as error:
-            if error.code is not ErrorCode.UNAVAILABLE:
-                raise
-            _log.warning("catch_up.unavailable", extra={"extension": row["extension"]})
+        tenant, extension = row["tenant_id"], row["extension"]
+        with apart.piece("catch_up", tenant=tenant, extension=extension):
+            started += await _extension(cp, tenant, extension)
+    apart.raise_failures()
     return started
 
 
 async def _extension(cp: HotPath, tenant: str, extension: str) -> bool:
     caller = Caller.system("rollout_pacer", tenant)
     async with cp.db.tenant(tenant) as tx:
-        now = cp.clock()
         row = await tx.one(_P.lock_extension, tenant=tenant, extension=extension)
+        now = cp.clock()
         if row is None or await _is_busy(tx, tenant, extension):
             return False
         taken = await tx.all(

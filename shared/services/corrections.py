@@ -20,6 +20,7 @@ from shared.contract.strategy import RolloutStrategy
 from shared.domain.errors import ArcBridgeError
 from shared.pacing.source import Bucket
 from shared.services import audit, pace, selectors, wakeups
+from shared.services.apart import Apart
 from shared.services.caller import Caller
 from shared.services.hot_path import HotPath
 from shared.store.queries import load
@@ -74,13 +75,12 @@ async def run(cp: HotPath) -> None:
     """Release what waits, of every extension: for the pacer's tick, safe to run twice at once."""
     async with cp.db.platform() as tx:
         rows = await tx.all(_Q.waiting_corrections, limit=EXTENSIONS)
+    apart = Apart(_log)
     for row in rows:
-        try:
-            await release(cp, row["tenant_id"], row["extension"])
-        except ArcBridgeError as error:
-            if error.code is not ErrorCode.UNAVAILABLE:
-                raise
-            _log.warning("corrections.unavailable", extra={"extension": row["extension"]})
+        tenant, extension = row["tenant_id"], row["extension"]
+        with apart.piece("corrections", tenant=tenant, extension=extension):
+            await release(cp, tenant, extension)
+    apart.raise_failures()
 
 
 async def release(cp: HotPath, tenant: str, extension: str, *, passes: int = PASSES) -> None:

@@ -16,14 +16,13 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from shared.contract.errors import ErrorCode
-from shared.domain.errors import ArcBridgeError
 from shared.pacing.source import Bucket, Grant
 from shared.planner.decisions import Plan, Release
 from shared.planner.grant import ahead, granted, wanted
 from shared.planner.plan import plan
 from shared.planner.waiting import paced
 from shared.services import adaptive_pace, catch_up, corrections, pace, wakeups
+from shared.services.apart import Apart
 from shared.services.caller import Caller
 from shared.services.carry_out import Done, carry_out
 from shared.services.failpoints import hit
@@ -52,29 +51,26 @@ async def tick(cp: HotPath) -> int:
     """Look at every rollout that is due; the number looked at.
 
     A rollout that another pacer has is left to it. One that fails is logged and does not keep the
-    others from being looked at.
+    others from being looked at; the failures are raised when all were, as an ExceptionGroup.
     """
-    await catch_up.run(cp)
-    await corrections.run(cp)
+    apart = Apart(_log)
+    with apart.piece("catch_up"):
+        await catch_up.run(cp)
+    with apart.piece("corrections"):
+        await corrections.run(cp)
     async with cp.db.platform() as tx:
         due = await tx.all(_Q.due_rollouts, now=cp.clock(), limit=ROLLOUTS)
     places = asyncio.Semaphore(AT_ONCE)
 
     async def one(tenant: str, rollout_id: UUID) -> None:
         async with places:
-            try:
+            with apart.piece("pacer", tenant=tenant, rollout=str(rollout_id)):
                 await tick_rollout(cp, tenant, rollout_id, wait=False)
-            except ArcBridgeError as error:
-                if error.code is not ErrorCode.UNAVAILABLE:
-                    raise
-                _log.warning(
-                    "pacer.unavailable",
-                    extra={"rollout": str(rollout_id), "tenant": tenant, "detail": error.detail},
-                )
 
     async with asyncio.TaskGroup() as group:
         for row in due:
             group.create_task(one(row["tenant_id"], row["rollout_id"]))
+    apart.raise_failures()
     return len(due)
 
 

@@ -6,7 +6,7 @@ wait for each other; what follows for the rollout is the pacer's to decide, whic
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -40,7 +40,7 @@ async def ingest(cp: HotPath, caller: Caller, batch: StatusBatch) -> StatusAck:
     parent = next((e.traceparent for e in batch.events if e.traceparent), caller.traceparent)
     with span("status.ingest", parent=parent):
         async with cp.db.tenant(caller.tenant) as tx:
-            taken = await _ingest(tx, caller, caller.cluster_id, batch, cp.clock())
+            taken = await _ingest(tx, caller, caller.cluster_id, batch, cp.clock)
             hit("status.before_commit")
         hit("status.after_commit")
         await nudge.nudge(cp, caller.tenant, taken.rollouts)
@@ -56,7 +56,11 @@ class _Taken:
 
 
 async def _ingest(
-    tx: Transaction, caller: Caller, cluster_id: UUID, batch: StatusBatch, now: datetime
+    tx: Transaction,
+    caller: Caller,
+    cluster_id: UUID,
+    batch: StatusBatch,
+    clock: Callable[[], datetime],
 ) -> _Taken:
     events = sorted(batch.events, key=lambda event: event.sequence)
     rows = await tx.all(
@@ -65,6 +69,7 @@ async def _ingest(
         cluster=cluster_id,
         extensions=sorted({event.extension for event in events}),
     )
+    now = clock()  # the rows are locked: a soak must not begin before its report counts
     name = await _admit(tx, caller.tenant, cluster_id, batch, rows[0] if rows else None)
     known = {row["extension"]: _Assignment(row) for row in rows if row["extension"]}
     refused, fresh = [], []

@@ -438,6 +438,13 @@ set waiting_for = coalesce(%(waiting_for)s, case when state = 'RollingBack' then
     plan_after = %(plan_after)s
 where tenant_id = %(tenant)s and rollout_id = %(rollout)s
 
+-- name: look_soon
+-- Have the next tick look at a rollout.
+update rollouts
+set plan_after = %(now)s
+where tenant_id = %(tenant)s and rollout_id = %(rollout)s
+  and state in ('Pending','Running','Paused','AwaitingApproval')
+
 -- name: mark_good
 -- The rollout's revision ran on at least one of its clusters through the soak.
 update revisions v
