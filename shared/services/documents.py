@@ -2,14 +2,15 @@
 
 The key's certificate is of the CA generation that serves, as the relays' own are: every agent that
 can still connect is known to trust it. It is renewed at half its life, and when another generation
-serves; who that is, is asked for at most once a minute.
+serves; who that is, is asked for at most once a minute. While the CA does not answer, the key goes
+on signing to the end of its life: agents must be able to fetch what to run.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.contract.desired import DesiredDocument
@@ -22,16 +23,17 @@ from shared.telemetry.logs import get_logger
 log = get_logger(__name__)
 
 _LOOK_AGAIN = timedelta(minutes=1)
+_TRY_AGAIN = timedelta(seconds=10)
 _ISSUE_SECONDS = 15.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Held:
-    """A key, of which generation it is, and when that was last looked up."""
+    """A key, and of which generation it is."""
 
     key: DocumentKey
     generation: str
-    looked_at: datetime
+    look_again_at: datetime
 
     def is_due(self, now: datetime) -> bool:
         half = self.key.not_before + (self.key.not_after - self.key.not_before) / 2
@@ -56,22 +58,28 @@ class DocumentSigner:
 
     async def _key(self) -> DocumentKey:
         held = self._held
-        if held is not None and not self._stale(held):
+        if held is not None and self._clock() < held.look_again_at:
             return held.key
         async with self._changing:
-            if self._held is None or self._stale(self._held):
-                self._held = await self._renewed(self._held)
-            return self._held.key
+            held = self._held
+            if held is None or self._clock() >= held.look_again_at:
+                held = self._held = await self._looked_up(held)
+            return held.key
 
-    def _stale(self, held: _Held) -> bool:
+    async def _looked_up(self, held: _Held | None) -> _Held:
         now = self._clock()
-        return held.is_due(now) or now - held.looked_at >= _LOOK_AGAIN
+        try:
+            return await self._renewed(held, now)
+        except ArcBridgeError as error:
+            if held is None or now >= held.key.not_after - _LOOK_AGAIN:
+                raise
+            log.warning("document key not renewed", detail=error.detail, until=held.key.not_after)
+            return replace(held, look_again_at=now + _TRY_AGAIN)
 
-    async def _renewed(self, held: _Held | None) -> _Held:
-        now = self._clock()
+    async def _renewed(self, held: _Held | None, now: datetime) -> _Held:
         generation = (await self._ca.trust()).serving(now)
         if held is not None and held.generation == generation.id and not held.is_due(now):
-            return _Held(held.key, held.generation, now)
+            return replace(held, look_again_at=now + _LOOK_AGAIN)
         try:
             async with asyncio.timeout(_ISSUE_SECONDS):
                 key = await new_document_key(
@@ -82,4 +90,4 @@ class DocumentSigner:
                 ErrorCode.UNAVAILABLE, "the CA does not answer", retry_after=10.0
             ) from error
         log.info("document key certified", generation=generation.id, not_after=key.not_after)
-        return _Held(key, generation.id, now)
+        return _Held(key, generation.id, now + _LOOK_AGAIN)
