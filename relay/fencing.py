@@ -103,7 +103,12 @@ class Fencing:
         held.update(self._registry.epochs(suspects))
         if not held:
             return
-        for key, epoch in (await sessions.changed_epochs(self._cp.db, held)).items():
+        try:
+            changed = await sessions.changed_epochs(self._cp.db, held)
+        except ArcBridgeError:
+            self._suspects |= suspects  # to be asked about at the next look
+            raise
+        for key, epoch in changed.items():
             if epoch < held[key]:
                 self._registry.forgotten(key, held[key])
             else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -26,6 +27,8 @@ from shared.services.inventory import Item
 MOST_BYTES_AT_ONCE = 8 * INVENTORY_BYTES
 STORED_AT_ONCE = 4
 TEXT_LENGTH = 253
+# An escape is one only after an even number of backslashes: a text may speak of "\\u0000".
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 class ProtocolError(Exception):
@@ -144,7 +147,7 @@ def _checked_json(data: bytes) -> str:
         text.encode()
     except (ValueError, RecursionError) as error:
         raise ProtocolError("an object's data is not JSON") from error
-    if not isinstance(value, dict) or "\\u0000" in text:
+    if not isinstance(value, dict) or _NUL.search(text):
         raise ProtocolError("an object's data is not a JSON object that can be stored")
     return text
 

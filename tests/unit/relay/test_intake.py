@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from relay.intake import Assembly, ProtocolError, items_of
@@ -73,3 +75,9 @@ def test_data_that_cannot_be_stored_is_refused(data: bytes) -> None:
 def test_a_name_that_is_none_is_refused(name: str) -> None:
     with pytest.raises(ProtocolError):
         items_of([pb.InventoryObject(kind="Node", name=name)])
+
+
+def test_a_text_that_only_speaks_of_nul_is_stored() -> None:
+    data = rb'{"note": "write it as \\u0000", "path": "C:\\\\u0000"}'
+    (item,) = items_of([pb.InventoryObject(kind="Node", name="n", data=data)])
+    assert json.loads(item.data)["note"] == r"write it as \u0000"
