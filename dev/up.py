@@ -32,6 +32,8 @@ from dev.state import StateInUseError, owned, state_directory
 from dev.tether import tie_to_make
 
 ADDRESSES_FILE = "addresses.json"
+SHELLS = ("reader", "operator", "responder", "admin")
+"""The roles of tenant `demo` that a file of variables is written for."""
 PROBLEMS = (
     PortTakenError, BackendError, ChildError, ClusterError, CommandFailedError, StateInUseError,
 )  # fmt: skip
@@ -57,6 +59,13 @@ def forget_other_addresses(settings: StackSettings) -> None:
     path.write_text(json.dumps(addresses))
 
 
+def write_shell(path: Path, server: str, token: str) -> None:
+    """Write what a shell sources to call the server with this token; for its owner only."""
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(f"export ARCBRIDGE_SERVER={server}\nexport ARCBRIDGE_TOKEN={token}\n")
+
+
 async def announce(running: Stack, path: Path) -> None:
     """Write dev.json and say how to go on."""
     settings = running.settings
@@ -72,13 +81,8 @@ async def announce(running: Stack, path: Path) -> None:
             for cluster in running.clusters
         ],
     }
-    shell = settings.state / "operator.env"
-    shell.unlink(missing_ok=True)
-    shell.touch(mode=0o600)
-    shell.write_text(
-        f"export ARCBRIDGE_SERVER={settings.control_plane_url}\n"
-        f"export ARCBRIDGE_TOKEN={tokens['operator']}\n"
-    )
+    for role in SHELLS:
+        write_shell(settings.state / f"{role}.env", settings.control_plane_url, tokens[role])
     write_ready(path, content)
     print(
         f"""
@@ -90,8 +94,8 @@ ArcBridge is running:
   logs       {settings.state / "logs"}
   all of it  {path}
 
-Try:
-  . {shell}
+Try (as an operator; {settings.state / "admin.env"} is for what only an admin may do):
+  . {settings.state / "operator.env"}
   .venv/bin/arcbridge cluster list
   .venv/bin/arcbridge apply -f examples/web/v1.yaml --wait
 

@@ -174,12 +174,22 @@ class RollbackRequest(WireModel):
     reason: Reason | None = None
 
 
+class WayBack(WireModel):
+    """Clusters that a rollback takes to one revision."""
+
+    to_revision: int
+    """0: it is removed there, for no other revision was ever good."""
+    clusters: int
+
+
 class RollbackResult(WireModel):
     """The answer: the rollback's own rollout. The same request again gives the same one."""
 
     rollout_id: UUID
     quarantined_revision: int | None = None
     created: bool
+    ways: tuple[WayBack, ...] = ()
+    """Where its clusters go, the newest revision first."""
 
 
 class ActionRequest(WireModel):

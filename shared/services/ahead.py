@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import itemgetter
 from uuid import UUID
 
 from shared.contract.extension import Source
@@ -53,8 +54,11 @@ async def read_ahead(tx: Transaction, tenant: str, needed: Sequence[str], now: d
         following = sorted({name for row in rows for name in row["depends_on"]} - asked)
         asked.update(following)
         rows = await tx.all(_Q.under_way, tenant=tenant, extensions=following)
-    names = sorted({rollout.extension for rollout in coming})
-    times = {name: await predicted(tx, tenant, name) for name in names}
+    strategies = {rollout.extension: rollout.setting.strategy for rollout in coming}
+    times = {
+        name: await predicted(tx, tenant, name, strategy)
+        for name, strategy in sorted(strategies.items(), key=itemgetter(0))
+    }
     return Ahead(direct, tuple(coming), times)
 
 

@@ -111,7 +111,7 @@ async def prospect(
         goals=found,
         fleet={row["cluster_id"]: row for row in rows},
         held={row["digest"]: row["spec"] for row in held},
-        times=await predicted(tx, tenant, name),
+        times=await predicted(tx, tenant, name, spec.rollout),
         windows=await freezes.of_rollout(tx, tenant, name, spec.rollout.windows, None),
         active=await tx.all(_R.active_of, tenant=tenant, extension=name),
         lacks=await _lacks(tx, tenant, name, found, rows),

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from shared.contract.errors import ErrorCode
 from shared.contract.reasons import ReasonCode
-from shared.contract.rollout import RollbackRequest, RollbackResult
+from shared.contract.rollout import RollbackRequest, RollbackResult, WayBack
 from shared.contract.states import RevisionState, RolloutKind
 from shared.contract.strategy import RolloutStrategy
 from shared.domain.errors import ArcBridgeError
@@ -54,12 +54,13 @@ async def rollback(
                 result, started = await _to_revision(
                     tx, caller, row, request.to_revision, request.reason, now
                 )
+            rows = await tx.all(_Q.ways, tenant=caller.tenant, rollout=result.rollout_id)
             hit("rollback.before_commit")
         hit("rollback.after_commit")
         if started is not None:
             await pace.fill(cp, caller.tenant, started[0].rollout_id, started[1])
             await nudge.nudge(cp, caller.tenant, [started[0].rollout_id])
-    return result
+    return result.model_copy(update={"ways": tuple(WayBack(**row) for row in rows)})
 
 
 _Begun = tuple[RollbackResult, tuple[Started, RolloutStrategy] | None]

@@ -11,7 +11,7 @@ from arcbridge.cli.commands.foresee import Files
 from arcbridge.cli.session import Session
 
 if TYPE_CHECKING:
-    from shared.contract.rollout import PublishResult
+    from shared.contract.rollout import PublishResult, WayBack
 
 Reason = Annotated[str | None, typer.Option("--reason", help="Why; kept with the revision.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Follow the rollout until it is over.")]
@@ -91,7 +91,11 @@ def rollback(
     ] = None,
     wait: Wait = False,
 ) -> None:
-    """Go back to what was last known to be good on each cluster."""
+    """Go back to what was good on each cluster before the newest revision.
+
+    Where nothing was, the extension is removed. The newest revision is quarantined: it goes out
+    again once `arcbridge extension release` lifts that and it is applied again.
+    """
     from arcbridge.cli.commands.rollout import require_success
     from arcbridge.cli.output import show_one
     from arcbridge.cli.watch import follow
@@ -100,7 +104,16 @@ def rollback(
     request = RollbackRequest(to_revision=to_revision, reason=reason)
     result = session.client.extensions.rollback(extension, request)
     show_one(session, result)
+    for way in result.ways:
+        session.say(_in_words(way))
     if wait:
         require_success(follow(session, result.rollout_id, interval=1.0))
     else:
         session.say(f"Follow it: arcbridge rollout watch {result.rollout_id}")
+
+
+def _in_words(way: WayBack) -> str:
+    clusters = "1 cluster" if way.clusters == 1 else f"{way.clusters} clusters"
+    if way.to_revision:
+        return f"back to revision {way.to_revision} on {clusters}"
+    return f"removed from {clusters}: no other revision was ever good there"

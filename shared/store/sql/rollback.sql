@@ -92,6 +92,14 @@ from rollouts
 where tenant_id = %(tenant)s and extension = %(extension)s and kind = 'rollback'
   and state in ('Pending','Running','Paused','AwaitingApproval')
 
+-- name: ways
+-- Where a rollback's clusters go, by revision; 0 for absent.
+select case when goal_absent then 0 else goal_revision end as to_revision, count(*) as clusters
+from rollout_targets
+where tenant_id = %(tenant)s and rollout_id = %(rollout)s
+group by 1
+order by 1 desc
+
 -- name: last
 -- The newest rollback of the extension from this revision.
 select r.rollout_id

@@ -136,7 +136,7 @@ async def test_a_plan_tells_how_long_the_slowest_pace_would_take(fleet: Fleet) -
     fleet.connect(*(f"c{n}" for n in range(20)))
     content = manifest(rollout={"stages": ALL, "pace": ADAPTIVE})
     (stage,) = (await plan.plan(fleet.plane, OPERATOR, content)).stages
-    each = apply_times.ASSUMED.p50_seconds
+    each = apply_times.ASSUMED_P50_SECONDS
     assert stage.ends_after_seconds == pytest.approx(10 * 60 / 2 + each, abs=5)
     assert stage.ends_after_seconds_at_floor == pytest.approx(10 * 60 / 0.5 + each, abs=5)
 

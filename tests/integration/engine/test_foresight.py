@@ -74,6 +74,15 @@ async def test_plan_of_an_unknown_extension_rests_on_the_tenants_history(
     assert any("are a guess" in said for said in planned.assumptions)
 
 
+async def test_a_first_plan_foretells_no_failure_that_nothing_speaks_for(fleet: Fleet) -> None:
+    fleet.connect("a", "b")
+    impatient = manifest(rollout={**CANARY, "progressDeadline": "20s"})
+    planned = await plan.plan(fleet.plane, OPERATOR, impatient)
+    assert planned.apply_times.source is TimesSource.DEFAULT
+    assert planned.ends_as is RolloutState.SUCCEEDED
+    assert all(stage.ends_after_seconds_at_p95 is not None for stage in planned.stages)
+
+
 async def test_plan_says_what_each_cluster_would_wait_for_and_who_is_left_out(
     fleet: Fleet,
 ) -> None:

@@ -106,6 +106,8 @@ async def test_one_click_goes_back_and_twice_is_once(fleet: Fleet) -> None:
     assert (first.created, again.created) == (True, False)
     assert first.rollout_id == again.rollout_id
     assert first.quarantined_revision == 2
+    assert [(way.to_revision, way.clusters) for way in first.ways] == [(1, 2)]
+    assert again.ways == first.ways
     await fleet.run()
     assert fleet.assignments() == dict.fromkeys("ab", (1, False))
     later = await rollback.rollback(fleet.plane, OPERATOR, "app", RollbackRequest())
@@ -116,7 +118,8 @@ async def test_rollback_of_the_only_revision_removes_it(fleet: Fleet) -> None:
     fleet.connect("a")
     await publish.publish(fleet.plane, OPERATOR, manifest())
     await fleet.run()
-    await rollback.rollback(fleet.plane, OPERATOR, "app", RollbackRequest())
+    back = await rollback.rollback(fleet.plane, OPERATOR, "app", RollbackRequest())
+    assert [(way.to_revision, way.clusters) for way in back.ways] == [(0, 1)]
     await fleet.run()
     assert fleet.assignments() == {"a": (1, True)}
 
