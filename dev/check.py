@@ -25,9 +25,11 @@ from dev.python313 import worker_python
 from dev.state import REPOSITORY, state_directory
 
 BIN = Path(sys.executable).parent
-TEST_PROCESSES = 4
+TEST_PROCESSES = 5
 """More than there may be cores: the long tests wait for processes and timers, not for a core."""
 TESTS_SECONDS = 1800
+UNSET = ("PYTHONDONTWRITEBYTECODE",)
+"""What the tests start are hundreds of Python processes: each would compile everything anew."""
 STEP_SECONDS = 900
 
 
@@ -81,6 +83,11 @@ def lint() -> bool:
     return all([run(step) for step in LINT])
 
 
+def environ() -> dict[str, str]:
+    """The environment of the tests."""
+    return {name: value for name, value in os.environ.items() if name not in UNSET}
+
+
 def tests(arguments: Sequence[str]) -> bool:
     """All tests here, then those of the worker library on Python 3.13."""
     here = Step(
@@ -93,6 +100,7 @@ def tests(arguments: Sequence[str]) -> bool:
             "--ignore", "tests/worker", "--durations", "10", *arguments,
         ],
         seconds=TESTS_SECONDS,
+        environ=environ(),
         quiet=False,
     )  # fmt: skip
     passed = run(here)
@@ -110,7 +118,7 @@ async def worker_tests(arguments: Sequence[str]) -> bool:
             step = Step(
                 "tests in the Functions worker on Python 3.13",
                 [str(python), "-m", "pytest", "tests/worker", *arguments],
-                environ=os.environ
+                environ=environ()
                 | {
                     "ARCBRIDGE_POSTGRES_URL": running.postgres_url,
                     "ARCBRIDGE_REDIS_URL": running.redis_url,
