@@ -68,7 +68,7 @@ sbom: $(READY) ## CycloneDX of each deployable out of its lock, into build/sbom
 audit: $(READY) ## known vulnerabilities of what the locks hold; fails where the database cannot be asked
 	@$(BIN)/python -m dev.audit
 
-mutants: $(READY) ## change the planner and the pacing in small ways: which change does no test see (10 min; resumes)
+mutants: $(READY) ## change the planner and the pacing in small ways: which change does no test see (minutes; resumes)
 	@$(BIN)/python -m dev.mutants $(ONLY)
 
 proto: $(READY) ## regenerate shared/rpc/v1 from protos/

@@ -35,7 +35,13 @@ LISTED = REPOSITORY / "tests" / "mutants" / "survivors.toml"
 UV = str(Path(sys.executable).parent / "uv")
 STAMP = WORK / ".outcomes-of"
 """Of which code and tests the outcomes are."""
-LOOKED_AT = ("shared/planner", "shared/pacing", "tests/unit/planner", "tests/unit/pacing")
+LOOKED_AT = (
+    "shared/contract",
+    "shared/planner",
+    "shared/pacing",
+    "tests/unit/planner",
+    "tests/unit/pacing",
+)
 SHOW = """
 import json, sys
 from mutmut.mutation.diff_apply import get_diff_for_mutant
@@ -158,14 +164,23 @@ def verdict(
     return unlisted, stale
 
 
+def prepare(modules: Sequence[str]) -> None:
+    """Forget outcomes that are not of the code and the tests that stand here now."""
+    now = code_and_tests(REPOSITORY)
+    same = STAMP.exists() and STAMP.read_text() == now
+    if modules:
+        if not same:
+            STAMP.unlink(missing_ok=True)  # the outcomes will be of two states
+        return
+    forget(WORK, everything=not same)
+    WORK.mkdir(exist_ok=True)
+    STAMP.write_text(now)
+
+
 def main(modules: list[str]) -> int:
     """0 when every mutant is seen by a test, or listed."""
     program = environment()
-    if not modules:
-        now = code_and_tests(REPOSITORY)
-        forget(WORK, everything=not STAMP.exists() or STAMP.read_text() != now)
-        WORK.mkdir(exist_ok=True)
-        STAMP.write_text(now)
+    prepare(modules)
     names = [f"shared.*.{module}.*" for module in modules]
     subprocess.run([str(program), "run", *names], cwd=REPOSITORY, check=False)
     found = outcomes(modules)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dev import mutants
 from dev.mutants import LISTED, Mutant, changed_lines, code_and_tests, forget, listed, verdict
 
 DIFFERENCE = """\
@@ -107,3 +108,29 @@ def test_what_survived_is_forgotten_or_everything(
     meta.write_text(json.dumps({"exit_code_by_key": codes}))
     forget(tmp_path, everything=everything)
     assert list(json.loads(meta.read_text())["exit_code_by_key"].values()) == left
+
+
+def kept(work: Path) -> list[int | None]:
+    meta = work / "shared/planner/limits.py.meta"
+    return list(json.loads(meta.read_text())["exit_code_by_key"].values())
+
+
+def test_a_pass_goes_on_where_it_stopped_until_code_or_tests_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, work = tree(tmp_path / "root"), tmp_path / "work"
+    for name, value in (("REPOSITORY", root), ("WORK", work), ("STAMP", work / "stamp")):
+        monkeypatch.setattr(mutants, name, value)
+    mutants.prepare([])
+    meta = work / "shared/planner/limits.py.meta"
+    meta.parent.mkdir(parents=True)
+    meta.write_text(json.dumps({"exit_code_by_key": {"killed": 1}}))
+    mutants.prepare([])
+    assert kept(work) == [1]
+    changed = root / "tests/unit/planner/test_limits.py"
+    before = changed.read_text()
+    changed.write_text("assert 1 == 1")
+    mutants.prepare(["limits"])
+    changed.write_text(before)
+    mutants.prepare([])
+    assert kept(work) == [None], "some outcomes may be of the tests that were there between"

@@ -8,16 +8,9 @@ from typing import Any
 from uuid import UUID
 
 from shared.contract.reasons import ReasonCode
-from shared.contract.states import (
-    ExtensionPhase,
-    RolloutKind,
-    RolloutState,
-    TargetState,
-)
+from shared.contract.states import ExtensionPhase, RolloutKind, RolloutState, TargetState
 from shared.contract.strategy import RolloutStrategy
-from shared.planner.decisions import (
-    Decision,
-)
+from shared.planner.decisions import Decision
 from shared.planner.plan import plan
 from shared.planner.view import Reach, Report, RolloutView, StageView, TargetView
 from shared.planner.windows import Verdict

@@ -15,14 +15,7 @@ from shared.contract.states import (
     SkipReason,
     TargetState,
 )
-from shared.planner.decisions import (
-    End,
-    MoveTarget,
-    Plan,
-    Release,
-    RollBack,
-    SetPace,
-)
+from shared.planner.decisions import End, MoveTarget, Plan, Release, RollBack, SetPace
 from shared.planner.pacing import Pacing, Pressure
 from shared.planner.plan import after, plan
 from shared.planner.view import Reach

@@ -9,20 +9,10 @@ from uuid import UUID
 import pytest
 
 from shared.contract.reasons import ReasonCode
-from shared.contract.states import (
-    RolloutKind,
-    RolloutState,
-    TargetState,
-)
+from shared.contract.states import RolloutKind, RolloutState, TargetState
 from shared.contract.strategy import RolloutStrategy
-from shared.planner.decisions import (
-    MoveTarget,
-    OpenStage,
-    Regoal,
-    Release,
-    RollBack,
-    Start,
-)
+from shared.planner.decisions import MoveTarget, OpenStage, Regoal, Release, RollBack, Start
+from shared.planner.view import Found, Lack
 from tests.unit.planner.looks import (
     FROZEN,
     SILENT,
@@ -169,3 +159,9 @@ def test_a_failure_over_the_budget_stops_all_before_anything_more_is_released() 
         candidates=(target(3),),
     )
     assert [type(decision) for decision in decided(seen)] == [MoveTarget, MoveTarget, RollBack]
+
+
+def test_a_target_that_lacks_something_is_not_released_and_lets_others_pass() -> None:
+    lacking = target(1, lacks=Lack("db", Found.ABSENT))
+    seen = view(one(to_apply=2), candidates=(lacking, target(2)), lacking=(lacking,))
+    assert [d.clusters for d in of_kind(Release, seen)] == [(UUID(int=2),)]

@@ -5,26 +5,10 @@ from __future__ import annotations
 import pytest
 
 from shared.contract.reasons import ReasonCode
-from shared.contract.states import (
-    RolloutKind,
-    RolloutState,
-    TargetState,
-)
-from shared.planner.decisions import (
-    Revert,
-)
+from shared.contract.states import RolloutKind, RolloutState, TargetState
+from shared.planner.decisions import Revert
 from shared.planner.view import RolloutView
-from tests.unit.planner.looks import (
-    T0,
-    of_kind,
-    one,
-    ready,
-    strategy,
-    target,
-    timed_out,
-    two,
-    view,
-)
+from tests.unit.planner.looks import T0, of_kind, one, ready, strategy, target, timed_out, two, view
 
 
 def reverts(seen: RolloutView) -> list[str]:

@@ -8,10 +8,7 @@ import pytest
 
 from shared.contract.reasons import ReasonCode
 from shared.contract.rollout import WaitingFor
-from shared.contract.states import (
-    SkipReason,
-    TargetState,
-)
+from shared.contract.states import SkipReason, TargetState
 from shared.planner.target_waiting import target_waiting_for
 from shared.planner.view import Reach, RolloutView, TargetView
 from tests.unit.planner.waits import (

@@ -10,13 +10,8 @@ import pytest
 
 from shared.contract.reasons import ReasonCode
 from shared.contract.rollout import WaitingFor
-from shared.contract.states import (
-    RolloutKind,
-    RolloutState,
-)
+from shared.contract.states import RolloutKind, RolloutState
 from shared.contract.strategy import RolloutStrategy
-from shared.planner.decisions import Release
-from shared.planner.plan import plan
 from shared.planner.target_waiting import target_waiting_for
 from shared.planner.view import Found, Lack, RolloutView, TargetView
 from tests.unit.planner.waits import (
@@ -247,18 +242,3 @@ def test_a_rollbacks_stage_has_all_its_places_whatever_was_skipped_before() -> N
         )
     ]
     assert reasons == [ReasonCode.CONCURRENCY_REACHED, ReasonCode.PACED]
-
-
-def test_target_that_lacks_something_is_not_released_and_lets_others_pass() -> None:
-    lacking = target(lacks=Lack("db", Found.ABSENT))
-    other = target(cluster_id=UUID(int=2), cluster="eu-2", position=1)
-    decided = plan(view(candidates=(lacking, other), lacking=(lacking,)), NOW).decisions
-    assert [d.clusters for d in decided if isinstance(d, Release)] == [(UUID(int=2),)]
-
-
-def test_rollout_names_the_clusters_that_lack_something() -> None:
-    lacking = target(lacks=Lack("db", Found.NOT_READY))
-    said = plan(view(lacking=(lacking,)), NOW).waiting_for
-    assert said is not None
-    assert said.reason is ReasonCode.DEPENDENCY_NOT_READY
-    assert "eu-1: db is not ready there" in said.message

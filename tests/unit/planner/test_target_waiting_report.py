@@ -9,12 +9,7 @@ import pytest
 
 from shared.contract.reasons import ReasonCode
 from shared.contract.rollout import WaitingFor
-from shared.contract.states import (
-    RolloutKind,
-    RolloutState,
-    SkipReason,
-    TargetState,
-)
+from shared.contract.states import RolloutKind, RolloutState, SkipReason, TargetState
 from shared.planner.target_waiting import target_waiting_for
 from shared.planner.view import RolloutView, TargetView
 from tests.unit.planner.waits import (

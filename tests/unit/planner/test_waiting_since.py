@@ -16,15 +16,7 @@ from shared.planner.pacing import Pacing
 from shared.planner.view import StageView
 from shared.planner.waiting import look_again_at, paced, paused
 from shared.planner.windows import Verdict
-from tests.unit.planner.sentences import (
-    NOW,
-    RESUMED,
-    T0,
-    expected,
-    first,
-    said,
-    view,
-)
+from tests.unit.planner.sentences import NOW, RESUMED, T0, expected, first, said, view
 
 BROKEN = Pause(reason=ReasonCode.FAILURE_BUDGET_EXCEEDED, message="2 of 3 failed")
 ASKED = AwaitApproval(stage=1, reason=ReasonCode.AWAITING_APPROVAL, message="asks")

@@ -9,12 +9,7 @@ from uuid import UUID
 
 from shared.contract.reasons import ReasonCode
 from shared.contract.rollout import WaitingFor
-from shared.contract.states import (
-    ExtensionPhase,
-    RolloutKind,
-    RolloutState,
-    TargetState,
-)
+from shared.contract.states import ExtensionPhase, RolloutKind, RolloutState, TargetState
 from shared.contract.strategy import RolloutStrategy
 from shared.planner.view import Reach, Report, RolloutView, StageView, TargetView
 from shared.planner.windows import Verdict
