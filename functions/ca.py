@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functions.edge.endpoint import Call
 from functions.edge.resource import Resource
-from shared.contract.ca import CaRotateRequest, CaStatus
+from shared.contract.ca import CaAbortRequest, CaRotateRequest, CaStatus
 from shared.contract.errors import ErrorCode
 from shared.services import ca
 
@@ -26,3 +26,13 @@ async def ca_rotate(call: Call, body: CaRotateRequest = NEXT_ONE) -> CaStatus:
     The timer takes the others. Asked again, it changes nothing.
     """
     return await ca.rotate(call.cp, call.caller, body)
+
+
+@api.endpoint("POST", "v1/ca/abort", problems=(ErrorCode.CONFLICT, ErrorCode.NOT_FOUND))
+async def ca_abort(call: Call, body: CaAbortRequest) -> CaStatus:
+    """Take a prepared generation back, before anything was issued by it.
+
+    Relays and connected agents drop its root within seconds. Asked again for the same generation,
+    it changes nothing; one that issues already is refused.
+    """
+    return await ca.abort(call.cp, call.caller, body)

@@ -122,7 +122,9 @@ class TrustKeeper:
     def _tell(self, stream: Stream) -> None:
         """Send the roots, once in each session unless they change."""
         trust = self._trust
-        if trust is None or trust.digest in (stream.bundle_held, stream.bundle_told):
+        # What it was told last is what it holds or will: it may not have said so yet, and a
+        # generation that was aborted since would stay with it.
+        if trust is None or trust.digest == (stream.bundle_told or stream.bundle_held):
             return
         stream.bundle_told = trust.digest
         bundle = pb.CaBundle(bundle=trust.bundle, digest=trust.digest)

@@ -51,6 +51,7 @@ BODIES: Mapping[str, Any] = {
         "cosignKeys": [],
         "reason": "r",
     },
+    "joining_policy_put": {"approval": True, "reason": "r"},
     "drift_accept": {"reason": "r", "expiresAt": LATER},
     "drift_correct_many": {"extension": "web", "labels": "env=prod", "reason": "because"},
     "clusters_patch": {"labels": {"a": "b"}},
@@ -62,6 +63,7 @@ BODIES: Mapping[str, Any] = {
         "facts": {"kubernetesVersion": "v1.34.1"},
     },
     "status_report": {"sessionEpoch": 0, "events": []},
+    "ca_abort": {"reason": "r"},
     "tenants_create": {"name": "acme", "quotas": {"clusters": 5}, "reason": "r"},
     "tenants_patch": {"quotas": {"clusters": 5}},
     "tenants_import": {

@@ -27,7 +27,7 @@ from shared.contract.archive import (
 )
 from shared.contract.artifact_policy import ArtifactPolicy, ArtifactPolicySpec
 from shared.contract.base import WireModel
-from shared.contract.ca import CaRotateRequest, CaStatus
+from shared.contract.ca import CaAbortRequest, CaRotateRequest, CaStatus
 from shared.contract.cluster import (
     Cluster,
     ClusterExtension,
@@ -42,6 +42,7 @@ from shared.contract.cluster import (
 from shared.contract.events import Event, EventVerification, HealthSummary
 from shared.contract.extension import ExtensionManifest
 from shared.contract.freeze import Freeze, FreezeOverride, FreezeSpec
+from shared.contract.joining_policy import JoiningPolicy, JoiningPolicySpec
 from shared.contract.limits import PAGE_MAX
 from shared.contract.plan import RolloutPlan, Simulation
 from shared.contract.registration import (
@@ -338,6 +339,21 @@ class ArtifactPolicies(_Group):
         return _read(ArtifactPolicy, answer)
 
 
+class JoiningPolicies(_Group):
+    """What the tenant asks of clusters that join."""
+
+    def get(self) -> JoiningPolicy:
+        """The policy; without one, the one that asks for nothing."""
+        return self._get(JoiningPolicy, "joining-policy")
+
+    def put(self, spec: JoiningPolicySpec, *, etag: str | None = None) -> JoiningPolicy:
+        """Set it; Conflict when `etag` is given and no longer the stored one's."""
+        headers = {"If-Match": f'"{etag}"'} if etag else {}
+        path = _path(("joining-policy",))
+        answer = self._transport.call("PUT", path, body=spec.to_wire(), headers=headers)
+        return _read(JoiningPolicy, answer)
+
+
 class Drifts(_Group):
     """Open drift."""
 
@@ -454,6 +470,10 @@ class CertificationAuthority(_Group):
         """Prepare the next generation, and take every step that can be taken."""
         return self._post(CaStatus, "ca", "rotate", body=request)
 
+    def abort(self, request: CaAbortRequest) -> CaStatus:
+        """Take a prepared generation back."""
+        return self._post(CaStatus, "ca", "abort", body=request)
+
 
 class Client:
     """The operators' API of one ArcBridge server; a context manager."""
@@ -476,6 +496,7 @@ class Client:
         self.rollouts = Rollouts(self._transport)
         self.freezes = Freezes(self._transport)
         self.artifact_policy = ArtifactPolicies(self._transport)
+        self.joining_policy = JoiningPolicies(self._transport)
         self.drift = Drifts(self._transport)
         self.events = Events(self._transport)
         self.tenants = Tenants(self._transport)

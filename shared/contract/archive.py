@@ -34,6 +34,7 @@ class ArchiveKind(StrEnum):
     RESOLVED_SPECS = "resolved_specs"
     FREEZES = "freezes"
     ARTIFACT_POLICIES = "artifact_policies"
+    JOINING_POLICIES = "joining_policies"
     ROLLOUTS = "rollouts"
     ROLLOUT_STAGES = "rollout_stages"
     ROLLOUT_TARGETS = "rollout_targets"

@@ -33,7 +33,7 @@ class CaState(StrEnum):
     RETIRING = "Retiring"
     """It issues nothing new; certificates of it that live are good."""
     REMOVED = "Removed"
-    """Nobody trusts it any more."""
+    """Nobody trusts it any more. One that was aborted has never issued."""
 
 
 class CaGeneration(WireModel):
@@ -117,6 +117,14 @@ class CaRotateRequest(WireModel):
         if self.override_offline and self.reason is None:
             raise ValueError("overrideOffline needs a reason")
         return self
+
+
+class CaAbortRequest(WireModel):
+    """The body of POST /ca/abort."""
+
+    generation: Annotated[Text, StringConstraints(pattern=r"^[0-9a-f]{16}$")] | None = None
+    """The generation that is meant; left out, the one that is prepared."""
+    reason: Reason
 
 
 def bundle_digest(pem: str) -> str:

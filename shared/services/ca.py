@@ -1,4 +1,4 @@
-"""The CA for the platform's operators: how it stands, and the start of a rotation.
+"""The CA for the platform's operators: how it stands, the start of a rotation, and its abort.
 
 Whoever may do this sees numbers of tenants and ids of their clusters, nothing inside of them. What
 they do stands in the trail of the tenant they belong to.
@@ -13,6 +13,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from shared.contract.ca import (
+    CaAbortRequest,
     CaGeneration,
     CaRelay,
     CaRotateRequest,
@@ -32,8 +33,10 @@ from shared.services.caller import Caller
 from shared.services.control_plane import ControlPlane
 from shared.store.queries import load
 from shared.store.transaction import Row
+from shared.telemetry.logs import get_logger
 
 _Q = load("ca")
+_log = get_logger(__name__)
 
 STRAGGLERS_SHOWN = 50
 PROOF_NAME = "proof.invalid"
@@ -75,6 +78,52 @@ async def rotate(cp: ControlPlane, caller: Caller, request: CaRotateRequest) -> 
         await _override(cp, caller, request.reason or "")
     await ca_rotation.sweep(cp)
     return await status(cp, caller)
+
+
+async def abort(cp: ControlPlane, caller: Caller, request: CaAbortRequest) -> CaStatus:
+    """Take a generation back that is prepared and has issued nothing: nobody trusts it any more.
+
+    Asked again for the same generation it changes nothing. Raises Conflict for one that issues
+    already, or did: clusters may hold certificates of it. NotFound for one that nobody knows.
+    """
+    async with cp.db.platform() as tx:
+        aborted = await tx.one(_Q.abort, generation_id=request.generation, now=cp.clock())
+        if aborted is None:
+            _settled(await tx.all(_Q.stages), request.generation)
+        else:
+            subject = f"ca/{aborted['generation_id']}"
+            await audit.append(tx, caller, "ca.abort", subject, message=request.reason)
+    if aborted is not None:
+        _log.info("ca generation aborted", generation=aborted["generation_id"])
+    return await status(cp, caller)
+
+
+def _settled(rows: list[Row], generation: str | None) -> None:
+    """Nothing was aborted. Raises the reason, unless it is that this was done before."""
+    issuing = next(row for row in rows if row["state"] == CaState.ISSUING)
+    if generation is None:
+        if any(row["state"] == CaState.RETIRING for row in rows):
+            raise _issues(issuing["generation_id"])
+        raise ArcBridgeError(
+            ErrorCode.CONFLICT, "no generation is prepared: there is nothing to abort"
+        )
+    row = next((each for each in rows if each["generation_id"] == generation), None)
+    if row is None:
+        raise ArcBridgeError(ErrorCode.NOT_FOUND, f"there is no generation {generation}")
+    if row["issuing_at"] is not None:
+        if row["state"] == CaState.ISSUING:
+            raise _issues(generation)
+        raise ArcBridgeError(
+            ErrorCode.CONFLICT, f"generation {generation} has issued and was followed already"
+        )
+
+
+def _issues(generation: str) -> ArcBridgeError:
+    return ArcBridgeError(
+        ErrorCode.CONFLICT,
+        f"generation {generation} issues already, and clusters may hold certificates of it: let"
+        " the rotation end (GET /ca says what it waits for), then rotate to another generation",
+    )
 
 
 def _named(request: CaRotateRequest) -> Offer | None:

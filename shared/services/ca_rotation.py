@@ -137,6 +137,9 @@ async def _take(cp: ControlPlane, step: Step) -> int:
     now = cp.clock()
     async with cp.db.platform() as tx:
         if step.move is Move.ACTIVATE:
+            # Without it an abort in between would leave no generation that issues.
+            if await tx.one(_Q.claim_prepared, generation_id=step.generation) is None:
+                return 0
             await tx.execute(_Q.retire_issuing, generation_id=step.generation, now=now)
             row = await tx.one(_Q.activate, generation_id=step.generation, now=now)
         elif step.move is Move.SERVE:

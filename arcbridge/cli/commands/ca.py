@@ -13,7 +13,7 @@ from arcbridge.cli.exits import CommandError, Exit
 from arcbridge.cli.session import Format, Session
 
 if TYPE_CHECKING:
-    from shared.contract.ca import CaStatus
+    from shared.contract.ca import CaGeneration, CaStatus
 
 app = typer.Typer(no_args_is_help=True, help="The CA behind clusters and relays (platform admins).")
 
@@ -67,6 +67,30 @@ def rotate(
     _show(session, session.client.ca.rotate(request))
 
 
+@command(app, "abort")
+def abort(
+    session: Session,
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept in the audit trail.")],
+    generation: Annotated[
+        str | None, typer.Argument(help="Its id (status); left out, the one that is prepared.")
+    ] = None,
+) -> None:
+    """Take a generation back that is prepared: relays and agents drop its root.
+
+    Refused once it issues, for clusters may hold certificates of it then. It cannot be prepared
+    again; another one can.
+    """
+    from pydantic import ValidationError
+
+    from shared.contract.ca import CaAbortRequest
+
+    try:
+        request = CaAbortRequest(generation=generation, reason=reason)
+    except ValidationError as error:
+        raise CommandError(Exit.USAGE, error.errors()[0]["msg"]) from error
+    _show(session, session.client.ca.abort(request))
+
+
 def _show(session: Session, found: CaStatus) -> None:
     from arcbridge.cli.output import show_all, show_one
 
@@ -78,7 +102,7 @@ def _show(session: Session, found: CaStatus) -> None:
         iter(found.generations),
         [
             ("generation", lambda g: g.id),
-            ("state", lambda g: g.state),
+            ("state", _state),
             ("serves", lambda g: g.serves),
             ("certificates", lambda g: g.live_certificates),
             ("ends", lambda g: g.not_after),
@@ -101,3 +125,8 @@ def _show(session: Session, found: CaStatus) -> None:
         )
     for line in found.waiting_for:
         session.say(f"waits {line}")
+
+
+def _state(generation: CaGeneration) -> str:
+    aborted = generation.removed_at is not None and generation.issuing_at is None
+    return "Aborted" if aborted else generation.state.value

@@ -1,4 +1,4 @@
-"""`arcbridge policy …`: where the tenant's extensions may come from."""
+"""`arcbridge policy …`: where the tenant's extensions may come from, and how clusters join it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from arcbridge.cli.command import command
 from arcbridge.cli.exits import CommandError, Exit
 from arcbridge.cli.session import Session
 
-app = typer.Typer(no_args_is_help=True, help="The artifact policy: where extensions come from.")
+app = typer.Typer(no_args_is_help=True, help="Where extensions come from, and how clusters join.")
 
 
 @command(app, "get")
@@ -73,3 +73,33 @@ def set_policy(
             remedy="a source is https://host/path, oci://host/path or oci://*.host; a key is PEM",
         ) from error
     show_one(session, session.client.artifact_policy.put(spec))
+
+
+@command(app, "joining")
+def joining(
+    session: Session,
+    approval: Annotated[
+        bool | None,
+        typer.Option(
+            "--approval/--no-approval", help="Whether every cluster that joins waits for an admin."
+        ),
+    ] = None,
+    reason: Annotated[
+        str | None, typer.Option("--reason", help="Why; kept in the audit trail.")
+    ] = None,
+) -> None:
+    """Show the joining policy, or set it.
+
+    With approval every cluster that joins or joins again waits for `arcbridge cluster approve`,
+    whatever its token says and whenever that was made.
+    """
+    from arcbridge.cli.output import show_one
+    from shared.contract.joining_policy import JoiningPolicySpec
+
+    policy = session.client.joining_policy
+    if approval is None:
+        if reason is not None:
+            raise CommandError(Exit.USAGE, "--reason goes with --approval or --no-approval")
+        show_one(session, policy.get())
+        return
+    show_one(session, policy.put(JoiningPolicySpec(approval=approval, reason=reason)))

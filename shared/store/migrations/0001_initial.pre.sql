@@ -261,6 +261,15 @@ create table artifact_policies (
     updated_at  timestamptz not null
 );
 
+-- How clusters join the tenant; a tenant that has none lets in whoever shows a token.
+create table joining_policies (
+    tenant_id   text primary key references tenants,
+    approval    boolean not null,                        -- whoever joins waits for an admin
+    version     bigint not null default 1,               -- the ETag
+    updated_by  text not null,
+    updated_at  timestamptz not null
+);
+
 -- When rollouts may release: freezes and windows, by name.
 create table freezes (
     tenant_id   text not null references tenants,
@@ -562,7 +571,7 @@ do $$
 declare t text;
 begin
     foreach t in array array['bootstrap_tokens','enrolments','clusters','certificates','sessions','inventories',
-        'inventory_objects','extensions','revisions','resolved_specs','freezes','artifact_policies','rollouts','rollout_stages',
+        'inventory_objects','extensions','revisions','resolved_specs','freezes','artifact_policies','joining_policies','rollouts','rollout_stages',
         'rollout_targets','assignments','known_good',
         'reconsiderations','status_events','drifts','outbox','events','event_heads',
         'idempotency_keys','tenants']

@@ -14,6 +14,7 @@ select exists (select from clusters where tenant_id = %(tenant)s)
     or exists (select from extensions where tenant_id = %(tenant)s)
     or exists (select from freezes where tenant_id = %(tenant)s)
     or exists (select from artifact_policies where tenant_id = %(tenant)s)
+    or exists (select from joining_policies where tenant_id = %(tenant)s)
     or exists (select from resolved_specs where tenant_id = %(tenant)s)
     or exists (select from bootstrap_tokens where tenant_id = %(tenant)s) as holds;
 
@@ -63,6 +64,7 @@ select
     (select count(*) from resolved_specs where tenant_id = %(tenant)s) as resolved_specs,
     (select count(*) from freezes where tenant_id = %(tenant)s) as freezes,
     (select count(*) from artifact_policies where tenant_id = %(tenant)s) as artifact_policies,
+    (select count(*) from joining_policies where tenant_id = %(tenant)s) as joining_policies,
     (select count(*) from rollouts where tenant_id = %(tenant)s) as rollouts,
     (select count(*) from rollout_stages where tenant_id = %(tenant)s) as rollout_stages,
     (select count(*) from rollout_targets where tenant_id = %(tenant)s) as rollout_targets,
@@ -146,6 +148,16 @@ limit %(limit)s;
 -- The tenant's artifact policy, where it has one.
 select to_jsonb(t) - 'tenant_id' as record, jsonb_build_array(t.tenant_id) as key
 from artifact_policies t
+where t.tenant_id = %(tenant)s
+  and (%(after)s::jsonb is null
+       or t.tenant_id > (%(after)s::jsonb ->> 0)::text)
+order by t.tenant_id
+limit %(limit)s;
+
+-- name: read_joining_policies
+-- The tenant's joining policy, where it has one.
+select to_jsonb(t) - 'tenant_id' as record, jsonb_build_array(t.tenant_id) as key
+from joining_policies t
 where t.tenant_id = %(tenant)s
   and (%(after)s::jsonb is null
        or t.tenant_id > (%(after)s::jsonb ->> 0)::text)
@@ -304,6 +316,15 @@ insert into artifact_policies as t
 select * from jsonb_populate_recordset(null::artifact_policies, (
     select jsonb_agg(d.defaults || r)
     from jsonb_array_elements(%(records)s) r, (select row_defaults('artifact_policies') as defaults) d))
+on conflict (tenant_id) do update set tenant_id = excluded.tenant_id
+returning to_jsonb(t) - 'tenant_id' as record, t.xmax = 0 as added;
+
+-- name: take_joining_policies
+-- Add the joining policy; one that is there is left as it is, and shown.
+insert into joining_policies as t
+select * from jsonb_populate_recordset(null::joining_policies, (
+    select jsonb_agg(d.defaults || r)
+    from jsonb_array_elements(%(records)s) r, (select row_defaults('joining_policies') as defaults) d))
 on conflict (tenant_id) do update set tenant_id = excluded.tenant_id
 returning to_jsonb(t) - 'tenant_id' as record, t.xmax = 0 as added;
 

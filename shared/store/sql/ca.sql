@@ -29,6 +29,25 @@ update ca_generations set overridden_by = %(actor)s
 where generation_id = %(generation_id)s and state = 'Prepared' and overridden_by is null
 returning generation_id;
 
+-- name: abort
+-- Nobody is to trust the prepared generation any more. Nothing comes back when none is prepared, or
+-- another one than is named. One that is being activated at this moment is waited for, and issues.
+update ca_generations set state = 'Removed', removed_at = %(now)s
+where state = 'Prepared' and generation_id = coalesce(%(generation_id)s, generation_id)
+returning generation_id;
+
+-- name: stages
+-- Where every generation that there ever was stands, newest first.
+select generation_id, state, issuing_at
+from ca_generations
+order by prepared_at desc, generation_id desc;
+
+-- name: claim_prepared
+-- The generation is still prepared, and stays so until this transaction ends: an abort waits for it.
+select generation_id from ca_generations
+where generation_id = %(generation_id)s and state = 'Prepared'
+for update;
+
 -- name: retire_issuing
 -- The generation that issues makes way for the prepared one.
 update ca_generations set state = 'Retiring', retiring_at = %(now)s

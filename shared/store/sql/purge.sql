@@ -135,6 +135,13 @@ where tenant_id = %(tenant)s and tenant_id in (
     select tenant_id from artifact_policies where tenant_id = %(tenant)s limit %(limit)s
 );
 
+-- name: joining_policies
+-- The tenant's joining policy.
+delete from joining_policies
+where tenant_id = %(tenant)s and tenant_id in (
+    select tenant_id from joining_policies where tenant_id = %(tenant)s limit %(limit)s
+);
+
 -- name: enrolments
 -- Who asked to join.
 delete from enrolments

@@ -22,12 +22,15 @@ where tenant_id = %(tenant)s and token_id = %(token_id)s
 returning token_id, cluster_name;
 
 -- name: lock_token
--- Take a token's row, so that of many who present it one comes first.
-select t.secret_sha256, t.ca, t.cluster_name, t.labels, t.approval, t.created_at, t.expires_at,
+-- Take a token's row, so that of many who present it one comes first. The tenant's policy is the
+-- one of this moment: a token that was made before it is no way around it.
+select t.secret_sha256, t.ca, t.cluster_name, t.labels,
+       t.approval or coalesce(p.approval, false) as approval, t.created_at, t.expires_at,
        t.revoked_at, t.used_at, t.used_key, t.used_cluster,
        e.state as enrolment, e.requested_at, e.decided_at, e.completed_at
 from bootstrap_tokens t
 join tenants on tenants.tenant_id = t.tenant_id and tenants.state = 'Active'
+left join joining_policies p on p.tenant_id = t.tenant_id
 left join enrolments e on e.tenant_id = t.tenant_id and e.token_id = t.token_id
 where t.tenant_id = %(tenant)s and t.token_id = %(token_id)s
 for update of t;

@@ -417,6 +417,27 @@ def test_the_artifact_policy_is_set_and_holds(cli: Cli, tmp_path: Path) -> None:
     data(cli("policy", "set", "-o", "json"))
 
 
+def test_the_joining_policy_is_shown_and_set(cli: Cli) -> None:
+    assert data(cli("policy", "joining", "-o", "json"))["approval"] is False
+    stored = data(cli("policy", "joining", "--approval", "--reason", "r", "-o", "json"))
+    assert (stored["approval"], stored["updatedBy"] is None) == (True, False)
+    assert cli("policy", "joining", "--reason", "r").exit_code == Exit.USAGE
+    assert data(cli("policy", "joining", "--no-approval", "-o", "json"))["approval"] is False
+
+
+def test_the_ca_is_aborted_only_by_who_runs_the_platform_and_only_while_one_is_prepared(
+    cli: Cli,
+) -> None:
+    platform = {"person": "platform@demo"}
+    assert cli("ca", "abort", "--reason", "r").exit_code == Exit.DENIED
+    nothing = cli("ca", "abort", "--reason", "r", **platform)
+    assert nothing.exit_code == Exit.CONFLICT, nothing.stderr
+    assert "nothing to abort" in nothing.stderr
+    unknown = cli("ca", "abort", "0" * 16, "--reason", "r", **platform)
+    assert unknown.exit_code == Exit.NOT_FOUND
+    assert cli("ca", "abort", "no-id", "--reason", "r", **platform).exit_code == Exit.USAGE
+
+
 def test_a_cluster_that_waits_is_listed_and_approved(
     cli: Cli, running: RunningControlPlane, http: httpx.Client
 ) -> None:

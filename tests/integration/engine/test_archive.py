@@ -24,6 +24,7 @@ from shared.contract.artifact_policy import ArtifactPolicySpec
 from shared.contract.base import WireModel
 from shared.contract.errors import ErrorCode
 from shared.contract.freeze import FreezeSpec
+from shared.contract.joining_policy import JoiningPolicySpec
 from shared.contract.states import Role
 from shared.contract.tenant import TenantState
 from shared.domain.errors import ArcBridgeError
@@ -33,6 +34,7 @@ from shared.services import (
     events,
     export,
     freezes,
+    joining_policies,
     pacer,
     publish,
     retention,
@@ -76,6 +78,7 @@ async def full(fleet: Fleet, plane: Plane) -> Fleet:
     await artifact_policies.put(
         plane, OPERATOR, ArtifactPolicySpec(sources=("oci://charts.test",)), None
     )
+    await joining_policies.put(plane, OPERATOR, JoiningPolicySpec(approval=True), None)
     await publish.publish(plane, OPERATOR, manifest("other"))
     await pacer.tick(plane)
     data = {"none": None, "float": 1.5, "big": 2**60, "deep": [{"none": None}]}

@@ -10,9 +10,10 @@ import psycopg
 import pytest
 
 from shared.contract.errors import ErrorCode
+from shared.contract.joining_policy import JoiningPolicySpec
 from shared.contract.registration import EnrolmentDecision, EnrolmentState, RegisterResponse
 from shared.domain.errors import ArcBridgeError
-from shared.services import clusters, enrolments, events
+from shared.services import clusters, enrolments, events, joining_policies
 from shared.services.control_plane import ControlPlane
 from tests.integration.conftest import Clock
 from tests.integration.services.joining import admin, join, new_key, new_token
@@ -161,3 +162,70 @@ async def test_a_known_cluster_waits_too_and_keeps_its_identity(
     assert (await clusters.get(control_plane, admin(), "eu-1")).certificate is not None
     await decide(control_plane, "eu-1", EnrolmentState.APPROVED)
     assert (await back.asks()).cluster_id == before.cluster_id
+
+
+EVERYONE = JoiningPolicySpec(approval=True, reason="audit of March")
+NOBODY = JoiningPolicySpec()
+
+
+async def test_a_tenants_policy_has_every_cluster_wait_whatever_its_token_says(
+    control_plane: ControlPlane,
+) -> None:
+    before = await new_token(control_plane)
+    await joining_policies.put(control_plane, admin(), EVERYONE, None)
+    for name, token in (("eu-1", before), ("eu-2", await new_token(control_plane))):
+        cluster = Waiting(control_plane, name, token)
+        assert await code_of(cluster.asks()) is ErrorCode.PENDING_APPROVAL
+        await decide(control_plane, name, EnrolmentState.APPROVED, key_pin=cluster.pin)
+        assert (await cluster.asks()).cluster_name == name
+    # Another tenant's clusters are none of its business.
+    assert (await join(control_plane, "eu-1", tenant="other")).tenant == "other"
+
+
+async def test_a_known_cluster_that_joins_again_waits_by_the_policy_too(
+    control_plane: ControlPlane,
+) -> None:
+    first = await join(control_plane, "eu-1")
+    await joining_policies.put(control_plane, admin(), EVERYONE, None)
+    back = Waiting(control_plane, "eu-1", await new_token(control_plane, name="eu-1"))
+    assert await code_of(back.asks()) is ErrorCode.PENDING_APPROVAL
+    await decide(control_plane, "eu-1", EnrolmentState.APPROVED)
+    assert (await back.asks()).cluster_id == first.cluster_id
+
+
+async def test_who_waits_goes_on_waiting_when_the_policy_is_lifted_and_new_ones_do_not(
+    control_plane: ControlPlane,
+) -> None:
+    await joining_policies.put(control_plane, admin(), EVERYONE, None)
+    waiting = Waiting(control_plane, "eu-1", await new_token(control_plane))
+    assert await code_of(waiting.asks()) is ErrorCode.PENDING_APPROVAL
+    await joining_policies.put(control_plane, admin(), NOBODY, None)
+    assert await code_of(waiting.asks()) is ErrorCode.PENDING_APPROVAL
+    assert (await join(control_plane, "eu-2")).cluster_name == "eu-2"
+    own = Waiting(control_plane, "eu-3", await new_token(control_plane, approval=True))
+    assert await code_of(own.asks()) is ErrorCode.PENDING_APPROVAL
+
+
+async def test_an_answer_that_was_lost_is_given_again_after_the_policy_was_set(
+    control_plane: ControlPlane,
+) -> None:
+    key, token = new_key(), await new_token(control_plane)
+    answer = await join(control_plane, "eu-1", token=token, key=key)
+    await joining_policies.put(control_plane, admin(), EVERYONE, None)
+    assert (await join(control_plane, "eu-1", token=token, key=key)).serial == answer.serial
+
+
+async def test_the_policy_is_set_once_told_in_the_trail_and_checked_against_its_version(
+    control_plane: ControlPlane,
+) -> None:
+    nothing = await joining_policies.get(control_plane, admin())
+    assert (nothing.approval, nothing.etag) == (False, "0")
+    stored = await joining_policies.put(control_plane, admin(), EVERYONE, nothing.etag)
+    again = await joining_policies.put(control_plane, admin(), EVERYONE, None)
+    assert (stored.approval, stored.etag, again.etag) == (True, "1", "1")
+    stale = joining_policies.put(control_plane, admin(), NOBODY, "0")
+    assert await code_of(stale) is ErrorCode.PRECONDITION_FAILED
+    trail = (await events.list_events(control_plane, admin())).items
+    [told] = [each for each in trail if each.action == "joining-policy.set"]
+    assert told.message == EVERYONE.reason
+    assert told.data == {"before": {"approval": False}, "after": {"approval": True}}
