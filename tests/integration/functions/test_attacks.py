@@ -125,6 +125,29 @@ def test_a_flood_of_registrations_is_slowed_down_and_told_for_how_long(
     assert limited[-1].json()["code"] == "RateLimited"
 
 
+def test_a_flood_of_plans_and_simulations_is_slowed_down_and_publishing_is_not(
+    http: httpx.Client, admin: dict[str, str]
+) -> None:
+    """The manifest is refused, but for a window: what is counted is the asking, not the answer."""
+    chart = {"repo": "oci://charts.test/x", "chart": "flood", "version": "1.0.0"}
+    spec = {"source": {"helm": chart}, "namespace": "flood", "rollout": {"windows": ["nowhere"]}}
+    body = {"metadata": {"name": "flood"}, "spec": {"placement": {}, **spec}}
+
+    def ask_for(**query: str) -> httpx.Response:
+        return http.post("/api/v1/desired", headers=admin, params=query, json=body)
+
+    for _ in range(120):
+        answer = ask_for(dryRun="plan")
+        if answer.status_code != 400:
+            break
+    assert answer.status_code == 429
+    assert "foresee takes 30 a minute" in answer.json()["detail"]
+    assert int(answer.headers["Retry-After"]) >= 1
+    simulated = [ask_for(dryRun="simulate").status_code for _ in range(3)]
+    assert 429 in simulated, "plans and simulations take from the same"
+    assert ask_for().status_code == 400, "publishing has a rate of its own"
+
+
 @pytest.mark.parametrize(
     "text", ["'; drop table clusters; --", "%' or '1'='1", "a\x1b[31m", "x" * 128, "\\", "%_"]
 )
