@@ -76,6 +76,7 @@ class PlannedStage(WireModel):
     name: Name
     max_concurrent: int
     failure_budget: int
+    """Failures that it bears on the whole; of a percentage fewer while less was released."""
     targets: tuple[PlannedTarget, ...]
     blast_radius: int
     """Clusters that have the revision by the time this stage stops the rollout at the earliest, had

@@ -38,6 +38,7 @@ class StageProgress(WireModel):
     skipped: int
     max_concurrent: int
     failure_budget: int
+    """Failures that it bears by now: a percentage is earned by what was released."""
     opened_at: Timestamp | None = None
     passed_at: Timestamp | None = None
     approved_by: str | None = None

@@ -103,6 +103,8 @@ class RolloutStrategy(WireModel):
     )
     order: Annotated[tuple[OrderKey, ...], Field(max_length=8)] = ("name",)
     max_failures: IntOrPercent = "2%"
+    """More than that stop the rollout. A percentage is of the targets that a stage has released so
+    far, and five more; never more than that of the whole stage."""
     progress_deadline: Duration = timedelta(minutes=10)
     """From a target's release to Ready."""
     on_failure: OnFailure = OnFailure.ROLLBACK

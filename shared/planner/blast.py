@@ -1,7 +1,8 @@
 """How many clusters a bad revision can reach before its failures stop it.
 
 A stage is stopped by one failure more than its budget. Until then each failure frees a place, so
-the stage has released at most its places and its budget together.
+the stage has released at most its places and its budget together. Of a budget in percent only what
+so many releases earn counts.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 
 from shared.contract.states import RolloutKind
 from shared.contract.strategy import OnFailure, RolloutStrategy
-from shared.planner.limits import declared, limits
+from shared.planner.limits import Limits, borne, declared, limits
 from shared.planner.view import StageView
 
 
@@ -29,9 +30,10 @@ def of_everywhere(strategy: RolloutStrategy, totals: Sequence[int]) -> int:
     worst = failed_before = 0
     for stage in stages:
         limit = limits(RolloutKind.PUBLISH, strategy, stages, stage.index)
-        inside = min(stage.total, limit.concurrent + limit.failures)
+        failures = _failures(strategy, stage.index, limit, stage.total)
+        inside = min(stage.total, limit.concurrent + failures)
         worst = max(worst, failed_before + inside)
-        failed_before += min(stage.total, limit.failures)
+        failed_before += min(stage.total, failures)
     return worst
 
 
@@ -40,4 +42,16 @@ def of_stage(strategy: RolloutStrategy, totals: Sequence[int], index: int) -> in
     if strategy.on_failure is OnFailure.CONTINUE:
         return sum(totals)
     limit = declared(strategy, index, totals[index])
-    return sum(totals[:index]) + min(totals[index], limit.concurrent + limit.failures)
+    failures = _failures(strategy, index, limit, totals[index])
+    return sum(totals[:index]) + min(totals[index], limit.concurrent + failures)
+
+
+def _failures(strategy: RolloutStrategy, index: int, limit: Limits, total: int) -> int:
+    """The most failures that a stage bears of which every release fails."""
+    failures = 0
+    while True:
+        released = min(total, limit.concurrent + failures)
+        more = borne(strategy, index, limit.failures, released)
+        if more <= failures:
+            return failures
+        failures = more

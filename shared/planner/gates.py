@@ -16,7 +16,7 @@ from shared.planner.decisions import (
     Pause,
     RollBack,
 )
-from shared.planner.limits import is_over_budget, limits
+from shared.planner.limits import budget, is_over_budget, limits
 from shared.planner.view import RolloutView, StageView
 
 
@@ -57,10 +57,12 @@ def _on_failure(view: RolloutView) -> OnFailure:
 def _first_over_budget(view: RolloutView, stages: Sequence[StageView]) -> str | None:
     for stage in stages:
         if is_over_budget(view.kind, view.strategy, stages, stage.index):
-            budget = limits(view.kind, view.strategy, stages, stage.index).failures
+            borne = budget(view.kind, view.strategy, stages, stage.index)
+            whole = limits(view.kind, view.strategy, stages, stage.index).failures
+            after = f" with {stage.released} released" if borne < whole else ""
             return (
                 f"{stage.failed - stage.forgiven} of {stage.total} targets of stage {stage.name} "
-                f"failed; its budget is {budget}"
+                f"failed; its budget is {borne}{after}"
             )
     return None
 

@@ -1,22 +1,26 @@
 """How many targets of a stage may be in flight, and how many may fail.
 
 A percentage is of the stage's targets and rounds up to at least one; nothing here ever answers
-"no limit".
+"no limit". Of a budget in percent only what the released targets have earned holds by now.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from shared.contract.states import RolloutKind
 from shared.contract.strategy import RolloutStrategy
 from shared.planner.view import StageView
 
+EARLY: Final = 5
+"""Failures that a budget in percent bears beyond its share of the targets released so far."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The limits of one stage, as counts."""
+    """The limits of one whole stage, as counts."""
 
     concurrent: int
     failures: int
@@ -32,9 +36,27 @@ def count_of(limit: str, total: int) -> int:
 
 def declared(strategy: RolloutStrategy, index: int, total: int) -> Limits:
     """What the strategy says for a stage of `total` targets."""
-    stage = strategy.stages[index]
-    failures = stage.max_failures if stage.max_failures is not None else strategy.max_failures
-    return Limits(max(1, count_of(stage.max_concurrent, total)), count_of(failures, total))
+    concurrent = strategy.stages[index].max_concurrent
+    return Limits(
+        max(1, count_of(concurrent, total)), count_of(_max_failures(strategy, index), total)
+    )
+
+
+def _max_failures(strategy: RolloutStrategy, index: int) -> str:
+    own = strategy.stages[index].max_failures
+    return strategy.max_failures if own is None else own
+
+
+def borne(strategy: RolloutStrategy, index: int, failures: int, released: int) -> int:
+    """How many failures a stage bears that has released so many targets; `failures` on the whole.
+
+    A number holds from the start. A percentage is earned: else 2 % of 10,000 would let a fault of
+    one cluster in twenty reach 4,000 of them before its 200 failures were too many (ADR 0015).
+    """
+    limit = _max_failures(strategy, index)
+    if not limit.endswith("%"):
+        return failures
+    return min(failures, EARLY + count_of(limit, released))
 
 
 def limits(
@@ -56,6 +78,14 @@ def limits(
     )
 
 
+def budget(
+    kind: RolloutKind, strategy: RolloutStrategy, stages: Sequence[StageView], index: int
+) -> int:
+    """How many targets of the stage may have failed by now."""
+    failures = limits(kind, strategy, stages, index).failures
+    return borne(strategy, index, failures, stages[index].released)
+
+
 def is_over_budget(
     kind: RolloutKind, strategy: RolloutStrategy, stages: Sequence[StageView], index: int
 ) -> bool:
@@ -63,4 +93,4 @@ def is_over_budget(
     stage = stages[index]
     if kind is RolloutKind.ROLLBACK or not stage.failed:
         return False
-    return stage.failed - stage.forgiven > limits(kind, strategy, stages, index).failures
+    return stage.failed - stage.forgiven > budget(kind, strategy, stages, index)

@@ -142,6 +142,11 @@ class StageView:
         """Targets that may still change."""
         return self.to_apply + self.in_flight
 
+    @property
+    def released(self) -> int:
+        """Targets that were released, without those that were skipped after that."""
+        return self.in_flight + self.succeeded + self.failed
+
     def moved(self, was: TargetState, becomes: TargetState) -> StageView:
         """The stage after one of its targets went from one state to another."""
         return self._with(was, -1)._with(becomes, +1)

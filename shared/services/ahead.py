@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import itemgetter
+from typing import Final
 from uuid import UUID
 
 from shared.contract.extension import Source
@@ -30,6 +31,9 @@ from shared.store.transaction import Row, Transaction
 
 _Q = load("plan")
 
+SIMULATED: Final = 10
+"""Rollouts that one question simulates beside its own: each may cost as much as that."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
@@ -41,6 +45,8 @@ class Ahead:
     """Those, and what they wait for."""
     times: Mapping[str, PredictedTimes]
     """By extension."""
+    left_out: int
+    """Rollouts beyond SIMULATED, of which nothing is foreseen."""
 
 
 async def read_ahead(tx: Transaction, tenant: str, needed: Sequence[str], now: datetime) -> Ahead:
@@ -49,8 +55,11 @@ async def read_ahead(tx: Transaction, tenant: str, needed: Sequence[str], now: d
     direct = tuple(row["rollout_id"] for row in rows)
     coming: list[Coming] = []
     asked = set(needed)
+    left_out = 0
     while rows:
-        coming += [await _coming(tx, tenant, row, now) for row in rows]
+        taken = rows[: SIMULATED - len(coming)]
+        left_out += len(rows) - len(taken)
+        coming += [await _coming(tx, tenant, row, now) for row in taken]
         following = sorted({name for row in rows for name in row["depends_on"]} - asked)
         asked.update(following)
         rows = await tx.all(_Q.under_way, tenant=tenant, extensions=following)
@@ -59,7 +68,7 @@ async def read_ahead(tx: Transaction, tenant: str, needed: Sequence[str], now: d
         name: await predicted(tx, tenant, name, strategy)
         for name, strategy in sorted(strategies.items(), key=itemgetter(0))
     }
-    return Ahead(direct, tuple(coming), times)
+    return Ahead(direct, tuple(coming), times, left_out)
 
 
 def lacks(row: Row) -> tuple[Lack, ...]:

@@ -155,6 +155,8 @@ def _assumptions(found: Prospect) -> list[str]:
             f"{len(found.lacks)} clusters keep their places until they have what they wait for: "
             f"rollouts under way bring it ({len(found.ahead.coming)}, and they go well), or nothing"
         )
+    if found.ahead.left_out:
+        said.append(f"what {found.ahead.left_out} more rollouts under way bring is not foreseen")
     if strategy.pace.mode == "adaptive":
         said.append("the adaptive pace sees failures and apply times, and no trouble elsewhere")
     return said

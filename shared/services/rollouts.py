@@ -14,7 +14,7 @@ from shared.contract.rollout import ActionRequest, Rollout, StageProgress, Waiti
 from shared.contract.states import RolloutKind, RolloutState
 from shared.contract.strategy import RolloutStrategy
 from shared.domain.errors import ArcBridgeError
-from shared.planner.limits import declared
+from shared.planner.limits import borne, declared
 from shared.services import adaptive_pace, audit, cursors, nudge
 from shared.services.caller import Caller
 from shared.services.failpoints import hit
@@ -286,6 +286,7 @@ def _waiting_for(row: Row) -> WaitingFor | None:
 
 def _progress(row: Row, strategy: RolloutStrategy) -> StageProgress:
     limit = declared(strategy, row["stage"], row["total"])
+    released = row["in_flight"] + row["succeeded"] + row["failed"]
     return StageProgress(
         name=row["name"],
         total=row["total"],
@@ -295,7 +296,7 @@ def _progress(row: Row, strategy: RolloutStrategy) -> StageProgress:
         failed=row["failed"],
         skipped=row["skipped"],
         max_concurrent=limit.concurrent,
-        failure_budget=limit.failures,
+        failure_budget=borne(strategy, row["stage"], limit.failures, released),
         opened_at=row["opened_at"],
         passed_at=row["passed_at"],
         approved_by=row["approved_by"],

@@ -75,3 +75,9 @@ def test_a_stages_percentages_are_of_its_own_targets() -> None:
 def test_each_stage_has_to_have_its_number_of_targets(totals: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="argument 2 is"):
         of_everywhere(strategy(), totals)
+
+
+def test_a_percentage_counts_as_far_as_failures_alone_earn_it() -> None:
+    """All 1,000 places fail: 25 are borne, and then one more for its share of those 25."""
+    assert of_stage(RolloutStrategy(), (1, 9_999), 1) == 1 + 1_000 + 26
+    assert of_stage(RolloutStrategy(), (1, 99), 1) == 1 + 10 + 2

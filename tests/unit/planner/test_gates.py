@@ -68,6 +68,15 @@ def test_over_the_budget_all_go_back(kind: RolloutKind, quarantine: bool) -> Non
     )
 
 
+def test_a_percentage_that_is_not_earned_yet_says_by_how_many() -> None:
+    strategy = RolloutStrategy.model_validate({"stages": [{"name": "all"}], "maxFailures": "2%"})
+    seen = RolloutView(UUID(int=1), RolloutKind.PUBLISH, RolloutState.RUNNING, strategy, NOW, ())
+    stopped = stop(seen, [StageView(0, "all", 1_000, to_apply=960, in_flight=33, failed=7)])
+    assert isinstance(stopped, RollBack)
+    said = "7 of 1000 targets of stage all failed; its budget is 6 with 40 released"
+    assert stopped.message == said
+
+
 def test_a_rollback_has_no_budget_to_stop_it() -> None:
     assert stop(view(RolloutKind.ROLLBACK), BAD) is None
 

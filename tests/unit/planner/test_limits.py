@@ -6,7 +6,15 @@ import pytest
 
 from shared.contract.states import RolloutKind
 from shared.contract.strategy import RolloutStrategy
-from shared.planner.limits import Limits, count_of, declared, is_over_budget, limits
+from shared.planner.limits import (
+    Limits,
+    borne,
+    budget,
+    count_of,
+    declared,
+    is_over_budget,
+    limits,
+)
 from shared.planner.view import StageView
 
 PUBLISH, ROLLBACK = RolloutKind.PUBLISH, RolloutKind.ROLLBACK
@@ -74,3 +82,48 @@ def test_the_budget_is_exceeded_by_one_failure_more_that_nobody_forgave(
     found = stages(failed=failed, forgiven=forgiven)
     assert is_over_budget(PUBLISH, STRATEGY, found, 1) is is_over
     assert not is_over_budget(ROLLBACK, STRATEGY, found, 1)
+
+
+PERCENT = RolloutStrategy.model_validate(
+    {"stages": [{"name": "all"}, {"name": "rest", "maxFailures": "0%"}], "maxFailures": "2%"}
+)
+
+
+@pytest.mark.parametrize(
+    ("total", "released", "bears"),
+    [
+        (10_000, 0, 6),
+        (10_000, 50, 6),
+        (10_000, 51, 7),
+        (10_000, 1_000, 25),
+        (10_000, 10_000, 200),
+        (250, 1, 5),
+        (100, 1, 2),
+        (4, 1, 1),
+    ],
+)
+def test_a_percentage_is_earned_by_what_was_released_and_small_stages_have_it_at_once(
+    total: int, released: int, bears: int
+) -> None:
+    whole = declared(PERCENT, 0, total).failures
+    assert borne(PERCENT, 0, whole, released) == bears
+
+
+def test_a_budget_in_numbers_holds_from_the_start() -> None:
+    assert borne(STRATEGY, 0, 1, released=0) == 1
+
+
+def test_no_percent_bears_no_failure_however_much_was_released() -> None:
+    assert borne(PERCENT, 1, 0, released=500) == 0
+
+
+@pytest.mark.parametrize(("succeeded", "is_over"), [(43, True), (44, False)])
+def test_what_failed_and_what_is_in_flight_counts_as_released(
+    succeeded: int, is_over: bool
+) -> None:
+    """Seven of 50 are one too many, and of 51 not; what was skipped proves nothing."""
+    stage = StageView(0, "all", 10_000, failed=7, in_flight=0, succeeded=succeeded, skipped=900)
+    assert is_over_budget(PUBLISH, PERCENT, [stage], 0) is is_over
+    flying = StageView(0, "all", 10_000, failed=7, in_flight=succeeded, skipped=900)
+    assert is_over_budget(PUBLISH, PERCENT, [flying], 0) is is_over
+    assert budget(PUBLISH, PERCENT, [flying], 0) == (6 if is_over else 7)

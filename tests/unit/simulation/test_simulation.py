@@ -72,6 +72,15 @@ def test_a_failed_canary_is_all_that_fails() -> None:
     assert len(went.got_it) == went.taken_back == went.got_it_at_first_failure == 1
 
 
+def test_a_fault_in_a_large_fleet_is_stopped_by_the_first_that_show_it() -> None:
+    """The whole stage may lose 20; they would be there after 400 clusters."""
+    went = simulate(setting(1_000, RolloutStrategy(), failing=range(10, 1_000, 20)))
+    assert went.state is RolloutState.ROLLED_BACK
+    assert 100 < len(went.got_it) <= 300
+    within = simulate(setting(1_000, RolloutStrategy(), failing=range(10, 1_000, 100)))
+    assert within.state is RolloutState.SUCCEEDED
+
+
 def test_failures_within_the_budget_go_back_alone() -> None:
     went = simulate(setting(10, strategy(maxFailures=2), failing=[3, 7]))
     assert (went.state, went.taken_back) == (RolloutState.SUCCEEDED, 2)
