@@ -143,6 +143,15 @@ CASES: dict[str, tuple[RolloutView, WaitingFor]] = {
             "that has changed there; they keep their places, and no deadline runs",
         ),
     ),
+    "another extension on one cluster": (
+        view(first(to_apply=2), lacking=(lacking(1, Found.ABSENT),)),
+        expected(
+            ReasonCode.DEPENDENCY_NOT_READY,
+            "targets of stage first wait for other extensions on their clusters "
+            "(c1: db is not there)",
+            "that has changed there; they keep their places, and no deadline runs",
+        ),
+    ),
     "another extension on many": (
         view(first(to_apply=5), lacking=tuple(lacking(n, Found.DEPENDS) for n in range(1, 5))),
         expected(
