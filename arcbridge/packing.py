@@ -24,6 +24,8 @@ ARCHIVE_BYTES = 180 * 1024
 _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _REFERENCES = ("resources", "components", "bases")
 _FILE_MODE = 0o644
+FOLDER_BYTES = 8 * 1024 * 1024
+"""More than any folder that could fit once it is packed: beyond it nothing is read."""
 
 
 class PackingError(Exception):
@@ -107,12 +109,16 @@ def _references(folder: Path) -> Iterator[Path]:
 
 
 def _files(folder: Path) -> Iterator[Path]:
+    size = 0
     for path in sorted(folder.rglob("*"), key=lambda each: each.relative_to(folder).as_posix()):
         if any(part.startswith(".") for part in path.relative_to(folder).parts):
             continue
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise PackingError(f"{path} is a link or a special file: put a real file there")
         if path.is_file():
+            size += path.stat().st_size
+            if size > FOLDER_BYTES:
+                raise PackingError(f"{folder} holds more than 8 MiB: is it the right folder?")
             yield path
 
 

@@ -9,13 +9,16 @@ from __future__ import annotations
 import hmac
 import queue
 import threading
+from contextlib import suppress
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 from urllib.parse import parse_qs, urlsplit
 
 from arcbridge.cli.exits import CommandError, Exit
 
+SILENT_SECONDS = 5.0
+"""After so long without a request a connection is closed."""
 _PAGE = (
     "<!doctype html><meta charset=utf-8><title>ArcBridge</title>"
     "<p style='font:1rem system-ui;margin:4rem auto;max-width:30rem'>{}</p>"
@@ -27,7 +30,8 @@ class Callback:
 
     def __init__(self, state: str) -> None:
         self._answers: queue.Queue[dict[str, str]] = queue.Queue(maxsize=1)
-        self._server = HTTPServer(("127.0.0.1", 0), _handler(state, self._answers))
+        # A thread for each connection: browsers open some ahead and say nothing on them.
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(state, self._answers))
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
     @property
@@ -58,6 +62,8 @@ class Callback:
 
 def _handler(state: str, answers: queue.Queue[dict[str, str]]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
+        timeout = SILENT_SECONDS
+
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
             answer = {name: values[0] for name, values in parse_qs(parts.query).items()}
@@ -66,10 +72,11 @@ def _handler(state: str, answers: queue.Queue[dict[str, str]]) -> type[BaseHTTPR
             ):
                 self._say(HTTPStatus.NOT_FOUND, "This address is for one login only.")
                 return
-            if not answers.full():
-                answers.put_nowait(answer)
             words = "You are logged in" if "code" in answer else "The login was refused"
             self._say(HTTPStatus.OK, f"{words}. You can close this window.")
+            # Last: whoever waits for it ends the program. The first answer counts.
+            with suppress(queue.Full):
+                answers.put_nowait(answer)
 
         def _say(self, status: HTTPStatus, words: str) -> None:
             content = _PAGE.format(words).encode()

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
+import httpx
 import pytest
 
 from arcbridge.cli.config import Context
 from arcbridge.cli.exits import CommandError, Exit
 from arcbridge.cli.login import oidc
+from arcbridge.cli.login.browser import Callback
 from arcbridge.cli.login.cache import Tokens
 
 Form = dict[str, str]
@@ -165,3 +168,12 @@ def test_a_provider_that_is_away_is_said_to_be() -> None:
     with pytest.raises(CommandError, match="does not answer") as caught:
         oidc.with_secret(context, "s")
     assert caught.value.status is Exit.UNAVAILABLE
+
+
+def test_a_connection_that_the_browser_opened_ahead_does_not_hold_the_login_up() -> None:
+    with Callback("state") as callback:
+        port = urlsplit(callback.address).port
+        with socket.create_connection(("127.0.0.1", port or 0)):
+            answer = httpx.get(callback.address, params={"state": "state", "code": "abc"})
+            assert answer.status_code == 200
+            assert callback.wait(30) == "abc"

@@ -94,3 +94,11 @@ def test_an_overlay_without_bases_stands_at_its_own_root(tmp_path: Path) -> None
         "files": {"kustomization.yaml": "resources: []\n"},
         "path": ".",
     }
+
+
+def test_a_folder_that_is_surely_another_one_is_not_read_to_its_end(tmp_path: Path) -> None:
+    (tmp_path / "Chart.yaml").write_text("name: whole-disk\n")
+    with (tmp_path / "disk.img").open("wb") as image:
+        image.truncate(1 << 40)
+    with pytest.raises(PackingError, match="is it the right folder"):
+        pack_chart(tmp_path)
