@@ -32,14 +32,14 @@ async def list_extensions(
 ) -> Page[Extension]:
     """A page of the tenant's extensions by name, without their specs. `text`: part of the name."""
     size = cursors.page_size(limit)
-    after = cursors.decode(cursor, str)
+    after = cursors.decode_one(cursor, str)
     async with cp.db.tenant(caller.tenant) as tx:
         rows = await tx.all(
             _Q.list,
             tenant=caller.tenant,
             name=None,
             text=text,
-            after=after[0] if after else None,
+            after=after,
             limit=size + 1,
         )
     return cursors.page(
@@ -65,14 +65,14 @@ async def revisions(
 ) -> Page[Revision]:
     """A page of the extension's history, newest first, without the specs."""
     size = cursors.page_size(limit)
-    after = cursors.decode(cursor, int)
+    after = cursors.decode_one(cursor, int)
     async with cp.db.tenant(caller.tenant) as tx:
         rows = await tx.all(
             _Q.revisions,
             tenant=caller.tenant,
             extension=name,
             number=None,
-            before=after[0] if after else None,
+            before=after,
             limit=size + 1,
         )
     # History outlives the extension, so what decides is whether there is any.
@@ -110,14 +110,14 @@ async def clusters(
 ) -> Page[ClusterExtension]:
     """A page of the clusters that the extension was released to, by name."""
     size = cursors.page_size(limit)
-    after = cursors.decode(cursor, str)
+    after = cursors.decode_one(cursor, str)
     async with cp.db.tenant(caller.tenant) as tx:
         await _read(tx, caller, name)
         rows = await tx.all(
             _Q.clusters,
             tenant=caller.tenant,
             extension=name,
-            after=after[0] if after else None,
+            after=after,
             limit=size + 1,
         )
     return cursors.page(

@@ -195,14 +195,14 @@ async def extensions(
 ) -> Page[ClusterExtension]:
     """A page of the extensions on one cluster, by name."""
     size = cursors.page_size(limit)
-    after = cursors.decode(cursor, str)
+    after = cursors.decode_one(cursor, str)
     async with cp.db.tenant(caller.tenant) as tx:
         await _read(tx, caller, name)
         rows = await tx.all(
             _Q.extensions,
             tenant=caller.tenant,
             name=name,
-            after=after[0] if after else None,
+            after=after,
             limit=size + 1,
         )
     return cursors.page(

@@ -47,13 +47,19 @@ def decode(cursor: str | None, *kinds: type[T]) -> tuple[T, ...] | None:
     return tuple(key)
 
 
+def decode_one(cursor: str | None, kind: type[T]) -> T | None:
+    """The sort key in a cursor where it is a single value; None for the first page."""
+    key = decode(cursor, kind)
+    return None if key is None else key[0]
+
+
 def decode_id(cursor: str | None) -> UUID | None:
     """The id in a cursor whose sort key is one; None for the first page. Raises InvalidRequest."""
-    key = decode(cursor, str)
+    key = decode_one(cursor, str)
     if key is None:
         return None
     try:
-        return UUID(key[0])
+        return UUID(key)
     except ValueError as error:
         raise _refused("cursor", "it is not one that this list gave out") from error
 

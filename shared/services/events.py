@@ -36,13 +36,13 @@ async def list_events(
 ) -> Page[Event]:
     """A page of the tenant's trail, newest first."""
     size = cursors.page_size(limit)
-    after = cursors.decode(cursor, int)
+    after = cursors.decode_one(cursor, int)
     chosen = chosen or EventFilter()
     async with cp.db.tenant(caller.tenant) as tx:
         rows = await tx.all(
             _Q.list,
             tenant=caller.tenant,
-            before=after[0] if after else None,
+            before=after,
             subject=chosen.subject,
             action=chosen.action,
             actor=chosen.actor,

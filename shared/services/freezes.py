@@ -67,13 +67,13 @@ async def list_freezes(
 ) -> Page[Freeze]:
     """A page of the tenant's freezes and windows by name, as they stand now."""
     size, now = cursors.page_size(limit), cp.clock()
-    after = cursors.decode(cursor, str)
+    after = cursors.decode_one(cursor, str)
     async with cp.db.tenant(caller.tenant) as tx:
         rows = await tx.all(
             _Q.list,
             tenant=caller.tenant,
             name=None,
-            after=after[0] if after else None,
+            after=after,
             limit=size + 1,
         )
     return cursors.page(

@@ -35,7 +35,7 @@ async def list_targets(
 ) -> Page[RolloutTarget]:
     """A rollout's targets in release order. Raises NotFound."""
     size = cursors.page_size(limit)
-    after = cursors.decode(cursor, int)
+    after = cursors.decode_one(cursor, int)
     async with cp.db.tenant(caller.tenant) as tx:
         now = cp.clock()
         found = await tx.one(_E.read_rollout, tenant=caller.tenant, rollout=rollout_id)
@@ -52,7 +52,7 @@ async def list_targets(
             needed=list(gate.needed),
             coming=list(gate.coming),
             state=state.value if state else None,
-            after=after[0] if after else -1,
+            after=-1 if after is None else after,
             limit=size + 1,
         )
     return cursors.page(

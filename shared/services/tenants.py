@@ -63,13 +63,13 @@ async def list_tenants(
     """A page of all tenants by name."""
     del caller  # who may ask is settled; every one of them sees the same
     size = cursors.page_size(limit)
-    after = cursors.decode(cursor, str)
+    after = cursors.decode_one(cursor, str)
     async with cp.db.platform() as tx:
         rows = await tx.all(
             _Q.list,
             tenant=None,
             hour_ago=cp.clock() - timedelta(hours=1),
-            after=after[0] if after else None,
+            after=after,
             limit=size + 1,
         )
     return cursors.page(
