@@ -87,9 +87,9 @@ class CaStatus(WireModel):
     bundle_digest: str
     """Of the roots that are trusted now."""
     acknowledged: int
-    """Clusters with a good certificate that hold exactly these roots."""
+    """Clusters with a good certificate that are known to trust the newest of these roots."""
     pending: int
-    """Clusters with a good certificate that do not."""
+    """Clusters with a good certificate that are not."""
     stragglers: tuple[CaStraggler, ...] = ()
     """Fifty of the latter, connected ones first."""
     relays: tuple[CaRelay, ...] = ()

@@ -99,3 +99,26 @@ def test_a_variable_that_nobody_set_is_not_deployed_as_an_empty_one(name: str) -
     for variable, value in variables.items():
         if "vars." in value and "||" not in value:
             assert variable in checked | may_be_empty, variable
+
+
+def test_a_release_is_deployed_in_the_order_in_which_it_can_be_taken_back() -> None:
+    _, text = given("deploy.yml")
+    steps = [
+        "cosign verify ",
+        "cosign verify-blob",
+        "az acr import",
+        '"$JOB" pre ',
+        "az deployment sub create",
+        "config-zip",
+        "/api/health/ready",
+        '"$JOB" post ',
+    ]
+    places = [text.index(step) for step in steps]
+    assert places == sorted(places)
+
+
+def test_an_image_is_scanned_before_it_is_signed() -> None:
+    text = (REPOSITORY / ".github" / "workflows" / "release.yml").read_text()
+    steps = ["--push .", "anchore/scan-action@", "cosign sign --yes"]
+    places = [text.index(step) for step in steps]
+    assert places == sorted(places)

@@ -47,6 +47,7 @@ def connect(
     if removed:
         raise CommandError(Exit.USAGE, "a new cluster has no label to remove")
     pairs = ",".join(f"{key}={value}" for key, value in labels.items())
+    waits = approval or session.client.joining_policy.get().approval
     manifest = session.client.clusters.agent_manifest(
         name, labels=pairs or None, external_agent=external_agent, approval=approval
     )
@@ -55,7 +56,7 @@ def connect(
     if sys.stdout.isatty():
         session.say(f"\nApply it: arcbridge cluster connect {name} | kubectl apply -f -")
     session.say(f"The manifest for {name} holds a token that works once, for half an hour.")
-    session.say(f"Then: arcbridge cluster {'pending' if approval else f'get {name}'}")
+    session.say(f"Then: arcbridge cluster {'pending' if waits else f'get {name}'}")
 
 
 @command(app, "pending")

@@ -422,6 +422,7 @@ def test_the_joining_policy_is_shown_and_set(cli: Cli) -> None:
     stored = data(cli("policy", "joining", "--approval", "--reason", "r", "-o", "json"))
     assert (stored["approval"], stored["updatedBy"] is None) == (True, False)
     assert cli("policy", "joining", "--reason", "r").exit_code == Exit.USAGE
+    assert "Then: arcbridge cluster pending" in ok(cli("cluster", "connect", "eu-p")).stderr
     assert data(cli("policy", "joining", "--no-approval", "-o", "json"))["approval"] is False
 
 
