@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -102,14 +103,12 @@ def code_and_tests(root: Path) -> str:
     return found.hexdigest()
 
 
-def forget(work: Path, *, everything: bool) -> None:
-    """Have what survived tried again, for a run may have been unlucky; or all there is."""
-    for meta in work.glob("shared/p*/*.meta"):
+def forget_the_living() -> None:
+    """Have what survived tried again, for a run may have been unlucky."""
+    for meta in WORK.glob("shared/p*/*.meta"):
         kept = json.loads(meta.read_text())
         codes = kept["exit_code_by_key"]
-        kept["exit_code_by_key"] = {
-            key: None if everything or code in ALIVE else code for key, code in codes.items()
-        }
+        kept["exit_code_by_key"] = {k: None if c in ALIVE else c for k, c in codes.items()}
         meta.write_text(json.dumps(kept, indent=4))
 
 
@@ -164,23 +163,25 @@ def verdict(
     return unlisted, stale
 
 
-def prepare(modules: Sequence[str]) -> None:
-    """Forget outcomes that are not of the code and the tests that stand here now."""
+def prepare() -> None:
+    """Begin anew unless the outcomes are of the code and the tests that stand here now.
+
+    mutmut notices a changed function by itself, but neither a changed test nor which tests of old
+    pass through a new function.
+    """
     now = code_and_tests(REPOSITORY)
-    same = STAMP.exists() and STAMP.read_text() == now
-    if modules:
-        if not same:
-            STAMP.unlink(missing_ok=True)  # the outcomes will be of two states
+    if STAMP.exists() and STAMP.read_text() == now:
+        forget_the_living()
         return
-    forget(WORK, everything=not same)
-    WORK.mkdir(exist_ok=True)
+    shutil.rmtree(WORK, ignore_errors=True)
+    WORK.mkdir(parents=True)
     STAMP.write_text(now)
 
 
 def main(modules: list[str]) -> int:
     """0 when every mutant is seen by a test, or listed."""
     program = environment()
-    prepare(modules)
+    prepare()
     names = [f"shared.*.{module}.*" for module in modules]
     subprocess.run([str(program), "run", *names], cwd=REPOSITORY, check=False)
     found = outcomes(modules)

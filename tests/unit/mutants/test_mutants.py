@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dev import mutants
-from dev.mutants import LISTED, Mutant, changed_lines, code_and_tests, forget, listed, verdict
+from dev.mutants import LISTED, Mutant, changed_lines, code_and_tests, listed, verdict
 
 DIFFERENCE = """\
 --- shared/planner/limits.py
@@ -96,23 +96,7 @@ def test_outcomes_are_of_one_state_of_the_code_and_of_its_tests(
     assert code_and_tests(tmp_path) != before
 
 
-@pytest.mark.parametrize(
-    ("everything", "left"), [(False, [1, None, -24, None]), (True, [None] * 4)]
-)
-def test_what_survived_is_forgotten_or_everything(
-    tmp_path: Path, everything: bool, left: list[int | None]
-) -> None:
-    meta = tmp_path / "shared/planner/limits.py.meta"
-    meta.parent.mkdir(parents=True)
-    codes = {"killed": 1, "survived": 0, "took too long": -24, "interrupted": None}
-    meta.write_text(json.dumps({"exit_code_by_key": codes}))
-    forget(tmp_path, everything=everything)
-    assert list(json.loads(meta.read_text())["exit_code_by_key"].values()) == left
-
-
-def kept(work: Path) -> list[int | None]:
-    meta = work / "shared/planner/limits.py.meta"
-    return list(json.loads(meta.read_text())["exit_code_by_key"].values())
+CODES = {"killed": 1, "survived": 0, "took too long": -24, "interrupted": None}
 
 
 def test_a_pass_goes_on_where_it_stopped_until_code_or_tests_change(
@@ -121,16 +105,13 @@ def test_a_pass_goes_on_where_it_stopped_until_code_or_tests_change(
     root, work = tree(tmp_path / "root"), tmp_path / "work"
     for name, value in (("REPOSITORY", root), ("WORK", work), ("STAMP", work / "stamp")):
         monkeypatch.setattr(mutants, name, value)
-    mutants.prepare([])
+    mutants.prepare()
     meta = work / "shared/planner/limits.py.meta"
     meta.parent.mkdir(parents=True)
-    meta.write_text(json.dumps({"exit_code_by_key": {"killed": 1}}))
-    mutants.prepare([])
-    assert kept(work) == [1]
-    changed = root / "tests/unit/planner/test_limits.py"
-    before = changed.read_text()
-    changed.write_text("assert 1 == 1")
-    mutants.prepare(["limits"])
-    changed.write_text(before)
-    mutants.prepare([])
-    assert kept(work) == [None], "some outcomes may be of the tests that were there between"
+    meta.write_text(json.dumps({"exit_code_by_key": CODES}))
+    mutants.prepare()
+    kept = json.loads(meta.read_text())["exit_code_by_key"]
+    assert kept == CODES | {"survived": None}, "what survived is tried again"
+    (root / "tests/unit/planner/test_limits.py").write_text("assert 1 == 1")
+    mutants.prepare()
+    assert not meta.exists()

@@ -71,6 +71,8 @@ def test_a_stage_without_targets_narrows_nothing() -> None:
 
 def test_a_rollback_is_not_narrowed() -> None:
     assert limits(ROLLBACK, STRATEGY, stages(), 1) == Limits(20, 4)
+    assert budget(ROLLBACK, STRATEGY, stages(), 1) == 4
+    assert budget(PUBLISH, STRATEGY, stages(), 1) == 1
 
 
 @pytest.mark.parametrize(
