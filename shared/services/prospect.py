@@ -145,7 +145,8 @@ def _assumptions(found: Prospect) -> list[str]:
             f"nothing was applied yet: {found.times.p50_seconds:.0f} s mostly, and "
             f"{found.times.p95_seconds:.0f} s at most for 19 in 20, are a guess"
         )
-    if any(stage.approval == "required" for stage in strategy.stages):
+    strategies = [strategy, *(rollout.setting.strategy for rollout in found.ahead.coming)]
+    if any(stage.approval == "required" for one in strategies for stage in one.stages):
         said.append("stages are approved as soon as they ask for it")
     away = [goal for goal in found.goals.targets if not found.reach(goal).connected]
     if away:

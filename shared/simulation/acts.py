@@ -22,6 +22,7 @@ from shared.planner.decisions import (
     SetPace,
     Start,
 )
+from shared.planner.view import TargetView
 from shared.simulation.state import Running
 
 
@@ -61,23 +62,34 @@ def _stage(running: Running, index: int, **times: datetime) -> None:
 
 
 def _move(running: Running, move: MoveTarget, now: datetime) -> None:
-    target = running.targets[move.cluster_id]
-    again = move.becomes is TargetState.TO_APPLY
-    running.put(
-        replace(
-            target,
-            state=move.becomes,
-            skip_reason=move.skip_reason,
-            ready_since=move.ready_since,
-            generation=None if again else target.generation,
-            released_at=None if again else target.released_at,
-        ),
-        now,
-    )
+    running.put(moved(running.targets[move.cluster_id], move), now)
 
 
 def _release(running: Running, release: Release, now: datetime) -> None:
     for cluster_id in release.clusters:
-        target = running.targets[cluster_id]
         running.got_it.add(cluster_id)
-        running.put(replace(target, state=TargetState.RELEASED, generation=1, released_at=now), now)
+        running.put(released(running.targets[cluster_id], 1, now), now)
+
+
+def moved(target: TargetView, move: MoveTarget) -> TargetView:
+    """What the move makes of the target; one that is taken up again forgets its release."""
+    again = move.becomes is TargetState.TO_APPLY
+    return replace(
+        target,
+        state=move.becomes,
+        skip_reason=move.skip_reason,
+        ready_since=move.ready_since,
+        generation=None if again else target.generation,
+        released_at=None if again else target.released_at,
+    )
+
+
+def released(target: TargetView, generation: int, now: datetime) -> TargetView:
+    """The target once it was released as this generation of its assignment."""
+    return replace(
+        target,
+        state=TargetState.RELEASED,
+        generation=generation,
+        released_at=now,
+        ready_since=None,
+    )

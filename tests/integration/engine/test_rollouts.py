@@ -20,7 +20,7 @@ from shared.services import (
     rollout_targets,
     rollouts,
 )
-from tests.integration.engine.fleet import OPERATOR, TENANT, Fleet, manifest
+from tests.integration.engine.fleet import OPERATOR, TENANT, Fleet, always_ready, manifest
 
 CANARY = {
     "stages": [
@@ -44,6 +44,20 @@ async def test_publish_reaches_every_cluster_and_proves_the_revision(fleet: Flee
     assert fleet.sql("select state from revisions") == [{"state": "Good"}]
     targets = await rollout_targets.list_targets(fleet.plane, OPERATOR, made.rollout_id)
     assert [target.cluster for target in targets.items] == ["a", "b", "c", "d"]
+
+
+async def test_a_budget_in_percent_is_told_as_it_is_earned(fleet: Fleet) -> None:
+    fleet.connect(*(f"c{n:02}" for n in range(40)))
+    fleet.outcome = lambda cluster, digest: None
+    stage = {"name": "all", "maxConcurrent": 10, "maxFailures": "20%", "soak": "0s"}
+    made = await publish.publish(fleet.plane, OPERATOR, manifest(rollout={"stages": [stage]}))
+    assert made.rollout_id is not None
+    (begun,) = (await rollouts.get(fleet.plane, OPERATOR, made.rollout_id)).stages
+    assert (begun.in_flight, begun.failure_budget) == (10, 5 + 2)
+    fleet.outcome = always_ready
+    await fleet.run()
+    (done,) = (await rollouts.get(fleet.plane, OPERATOR, made.rollout_id)).stages
+    assert (done.succeeded, done.failure_budget) == (40, 8), "of the whole stage, and no more"
 
 
 async def test_same_content_again_makes_nothing(fleet: Fleet) -> None:

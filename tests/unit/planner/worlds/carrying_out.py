@@ -23,6 +23,7 @@ from shared.planner.decisions import (
     SetPace,
     Start,
 )
+from shared.simulation.acts import moved, released
 from tests.unit.planner.worlds.fleet import Assigned, Cluster
 from tests.unit.planner.worlds.operators import Operated
 from tests.unit.planner.worlds.state import Rollout
@@ -69,15 +70,7 @@ class Acting(Operated):
             self.check_success(rollout, target)
             if not target.goal_absent:
                 cluster.goods.append((rollout.goals[cluster.id][0], target.goal_digest))
-        again = move.becomes is TargetState.TO_APPLY
-        rollout.targets[move.cluster_id] = replace(
-            target,
-            state=move.becomes,
-            skip_reason=move.skip_reason,
-            ready_since=move.ready_since,
-            generation=None if again else target.generation,
-            released_at=None if again else target.released_at,
-        )
+        rollout.targets[move.cluster_id] = moved(target, move)
         rollout.stages[target.stage] = rollout.stages[target.stage].moved(
             target.state, move.becomes
         )
@@ -89,13 +82,7 @@ class Acting(Operated):
         self.check_release(rollout, target, revision, absent)
         self._assign(cluster, revision, target.goal_digest, absent, rollout.id)
         assert cluster.assigned is not None
-        rollout.targets[cluster_id] = replace(
-            target,
-            state=TargetState.RELEASED,
-            generation=cluster.assigned.generation,
-            released_at=self.now,
-            ready_since=None,
-        )
+        rollout.targets[cluster_id] = released(target, cluster.assigned.generation, self.now)
         rollout.stages[target.stage] = rollout.stages[target.stage].moved(
             target.state, TargetState.RELEASED
         )
