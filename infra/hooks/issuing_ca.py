@@ -16,7 +16,6 @@ import base64
 import getpass
 import json
 import os
-import secrets
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -29,8 +28,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from shared.identity import certificates
-from shared.identity.certificates import ISSUING_LIFETIME, ROOT_LIFETIME, SERIAL_BYTES
-from shared.identity.issuer import signature_hash
+from shared.identity.certificates import ISSUING_LIFETIME
+from shared.identity.hierarchy import issuing_below, root_of
 
 KEY_NAME = "issuing"
 CHAIN_VARIABLE = "ARCBRIDGE_CA_CHAIN_BASE64"
@@ -52,14 +51,7 @@ def make_root(directory: Path, passphrase: bytes, now: datetime) -> None:
         return
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     key = ec.generate_private_key(ec.SECP256R1())
-    root = certificates.authority(
-        key.public_key(),
-        common_name="ArcBridge root",
-        issuer=None,
-        serial=_serial(),
-        now=now,
-        lifetime=ROOT_LIFETIME,
-    ).sign(key, signature_hash(key))
+    root = root_of(key, common_name="ArcBridge root", now=now)
     sealed = key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
@@ -88,14 +80,9 @@ def certify(
     key = serialization.load_pem_private_key((directory / "root.key").read_bytes(), passphrase)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise ValueError("the root's key is not of an elliptic curve")  # noqa: TRY004 - a file's content
-    issuing = certificates.authority(
-        public_key,
-        common_name="ArcBridge issuing CA",
-        issuer=root,
-        serial=_serial(),
-        now=now,
-        lifetime=lifetime,
-    ).sign(key, signature_hash(key))
+    issuing = issuing_below(
+        root, key, public_key, common_name="ArcBridge issuing CA", now=now, lifetime=lifetime
+    )
     return certificates.certificate_pem(issuing) + certificates.certificate_pem(root)
 
 
@@ -138,10 +125,6 @@ def _passphrase() -> bytes:
     if len(text) < MIN_PASSPHRASE:
         raise SystemExit(f"the root's passphrase needs {MIN_PASSPHRASE} characters")
     return text.encode()
-
-
-def _serial() -> int:
-    return certificates.serial_from(secrets.token_bytes(SERIAL_BYTES))
 
 
 def _run(*command: str) -> str:

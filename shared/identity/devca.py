@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from shared.identity import certificates
-from shared.identity.certificates import ISSUING_LIFETIME, ROOT_LIFETIME
+from shared.identity.certificates import ISSUING_LIFETIME
 from shared.identity.file_issuer import ISSUING_CERTIFICATE, ISSUING_KEY, ROOTS, named
-from shared.identity.issuer import signature_hash
+from shared.identity.hierarchy import issuing_below, root_of
 
 
 def make(
@@ -45,33 +45,22 @@ def make_next(
 
 def _make(directory: Path, suffix: str, now: datetime, lifetime: timedelta) -> None:
     root_key = ec.generate_private_key(ec.SECP256R1())
-    root = certificates.authority(
-        root_key.public_key(),
-        common_name="ArcBridge development root",
-        issuer=None,
-        serial=_serial(),
-        now=now,
-        lifetime=ROOT_LIFETIME,
-    ).sign(root_key, signature_hash(root_key))
+    root = root_of(root_key, common_name="ArcBridge development root", now=now)
     key = ec.generate_private_key(ec.SECP256R1())
-    issuing = certificates.authority(
+    issuing = issuing_below(
+        root,
+        root_key,
         key.public_key(),
         common_name="ArcBridge development issuing CA",
-        issuer=root,
-        serial=_serial(),
         now=now,
         lifetime=lifetime,
-    ).sign(root_key, signature_hash(root_key))
+    )
     (directory / named(ROOTS, suffix)).write_text(certificates.certificate_pem(root))
     (directory / named(ISSUING_CERTIFICATE, suffix)).write_text(
         certificates.certificate_pem(issuing)
     )
     # Last, and by a rename: a generation with a key is a whole one.
     _write_key(directory / named(ISSUING_KEY, suffix), key)
-
-
-def _serial() -> int:
-    return certificates.serial_from(secrets.token_bytes(certificates.SERIAL_BYTES))
 
 
 def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
