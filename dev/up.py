@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
 import signal
 import sys
@@ -25,6 +24,7 @@ from dev.stack.settings import (
     HTTP_PORT,
     RELAY_PORT,
     StackSettings,
+    port_of,
 )
 from dev.stack.stack import Stack, names_to_simulate, stack
 from dev.stack.surface import CommandFailedError
@@ -37,14 +37,6 @@ SHELLS = ("reader", "operator", "responder", "admin")
 PROBLEMS = (
     PortTakenError, BackendError, ChildError, ClusterError, CommandFailedError, StateInUseError,
 )  # fmt: skip
-
-
-def port_of(variable: str, default: int) -> int:
-    """A port from the environment."""
-    text = os.environ.get(variable) or str(default)
-    if not text.isdigit() or not 0 < int(text) < 65536:
-        raise SystemExit(f"{variable} must be a port from 1 to 65535, not {text!r}")
-    return int(text)
 
 
 def forget_other_addresses(settings: StackSettings) -> None:

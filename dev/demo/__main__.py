@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import signal
 import sys
@@ -27,7 +26,14 @@ from dev.serving import PortTakenError
 from dev.stack.child import ChildError
 from dev.stack.clusters import ClusterError
 from dev.stack.installed import make_room, tidy_up
-from dev.stack.settings import FAST_SCHEDULES, HTTP_PORT, RELAY_PORT, TRACES, StackSettings
+from dev.stack.settings import (
+    FAST_SCHEDULES,
+    HTTP_PORT,
+    RELAY_PORT,
+    TRACES,
+    StackSettings,
+    port_of,
+)
 from dev.stack.stack import names_to_simulate, stack
 from dev.stack.surface import CommandFailedError
 from dev.state import StateInUseError, owned, state_directory
@@ -96,8 +102,8 @@ async def settings_of(state: Path) -> StackSettings:
     """The demo's stack: in an empty folder, on free ports unless they are set, with fast timers."""
     return StackSettings(
         state=state,
-        http_port=int(os.environ.get(HTTP_PORT) or free_port()),
-        relay_port=int(os.environ.get(RELAY_PORT) or free_port()),
+        http_port=port_of(HTTP_PORT, free_port()),
+        relay_port=port_of(RELAY_PORT, free_port()),
         durable=False,
         heartbeat_seconds=2,
         poll_seconds=5,

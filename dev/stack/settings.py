@@ -35,6 +35,14 @@ FAST_SCHEDULES: Mapping[str, str] = {
 }
 
 
+def port_of(variable: str, default: int) -> int:
+    """A port from the environment. Raises SystemExit with the variable and what it must be."""
+    text = os.environ.get(variable) or str(default)
+    if not text.isdigit() or not 0 < int(text) < 65536:
+        raise SystemExit(f"{variable} must be a port from 1 to 65535, not {text!r}")
+    return int(text)
+
+
 @dataclass(frozen=True, kw_only=True)
 class StackSettings:
     """How one stack runs."""

@@ -128,7 +128,8 @@ async def examine(
         raise ArcBridgeError(
             ErrorCode.QUARANTINED,
             f"this content is revision {quarantined['number']} of {name}, which is quarantined "
-            f"({quarantined['quarantine_reason']}): change it, or lift the quarantine first",
+            f"({quarantined['quarantine_reason']}): change it, or lift that first: "
+            f"arcbridge extension release {name} {quarantined['number']}",
             reason=ReasonCode.SPEC_QUARANTINED,
         )
     newest = extension["newest"] if extension else 0
