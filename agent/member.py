@@ -234,10 +234,9 @@ class Member:
         self._writer.change()
 
     def _tell_not_now(self) -> None:
-        not_now = self.resource.spec.not_now
-        over = not_now is None or not_now.until <= self.clock.now()
         if self._connection is not None:
-            self._connection.reporter.tell_not_now(None if over or not not_now else not_now.until)
+            until = self.resource.spec.peace_until(self.clock.now())
+            self._connection.reporter.tell_not_now(until)
 
     async def _tick(self) -> None:
         """What changes by time alone."""

@@ -48,16 +48,26 @@ class Story:
     clock: ControlPlaneClock
     _told: dict[str, tuple[object, ...]] = field(default_factory=dict)
     _suspended: ReasonCode | None = None
+    _peace: str = ""
+    """What the cluster asks for, in words."""
     _refused: str | None = None
     """Why the newest desired document is not acted on."""
 
     def spec_seen(self, spec: ClusterSpec, generation: int) -> None:
         """The resource was read."""
         self.board.observed_generation = generation
-        not_now = spec.not_now is not None and spec.not_now.until > self.clock.machine.now()
-        self._suspended = ReasonCode.NOT_NOW if not_now else None
+        before, self._suspended, message = self._suspended, None, "reconciling goes on"
         if spec.suspend:
             self._suspended = ReasonCode.SUSPENDED
+            message = "reconciling is suspended until spec.suspend is false"
+        elif spec.not_now and spec.peace_until(self.clock.machine.now()) is not None:
+            self._suspended = ReasonCode.NOT_NOW
+            why = f": {spec.not_now.reason}" if spec.not_now.reason else ""
+            message = f"nothing is changed before {spec.not_now.until.isoformat()}{why}"
+        self._peace = message if self._suspended else ""
+        if self._suspended is not before:
+            reason = self._suspended or ReasonCode.PROGRESSING
+            self.announcer.tell(EventType.NORMAL, reason.value, message)
         self._judge()
 
     def spec_invalid(self, message: str) -> None:
@@ -227,6 +237,6 @@ class Story:
             self.board.set(ConditionType.READY, False, ReasonCode.DOCUMENT_REFUSED, self._refusal())
             return
         if self._suspended is not None:
-            self.board.set(ConditionType.READY, False, self._suspended)
+            self.board.set(ConditionType.READY, False, self._suspended, self._peace)
             return
         self.board.set(ConditionType.READY, True, ReasonCode.CLUSTER_CONNECTED)

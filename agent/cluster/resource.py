@@ -6,6 +6,7 @@ field that means "leave me alone" must never be read as nothing.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -17,6 +18,8 @@ from shared.contract.base import Digest, Labels, Name, Text, Timestamp, WireMode
 
 API_VERSION = "arcbridge.io/v1"
 KIND = "ArcBridgeCluster"
+UNTIL_LIFTED = datetime(9999, 12, 31, tzinfo=UTC)
+"""What a suspended cluster tells the control plane, which skips it like one that said `notNow`."""
 
 
 class InvalidCluster(AgentError):
@@ -58,6 +61,13 @@ class ClusterSpec(SpecModel):
     """Namespaces that extensions may use; None for all, and for cluster-scoped objects too."""
     bootstrap_secret: str = "arcbridge-bootstrap"  # noqa: S105 - the name of a Secret
     """The Secret with the bootstrap token under `token`, in the agent's namespace."""
+
+    def peace_until(self, now: datetime) -> datetime | None:
+        """Until when the cluster asks to be left alone; None where it does not."""
+        if self.suspend:
+            return UNTIL_LIFTED
+        over = self.not_now is None or self.not_now.until <= now
+        return None if over or self.not_now is None else self.not_now.until
 
     def gate(self) -> ReconcileGate:
         """What the engine may do."""

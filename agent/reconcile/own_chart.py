@@ -44,8 +44,11 @@ STAYS = "The agent stays: it is removed by the cluster's administrator (docs/age
 _JOBS = Resource("batch", "v1", "Job", "jobs", namespaced=True)
 _CLUSTERS = Resource(API_VERSION.partition("/")[0], "v1", KIND, "arcbridgeclusters", False)
 _POLL_SECONDS = 0.5
+_LOOK_SECONDS = 5.0
+"""How often it is seen to that the Job is there."""
 _SPARE_SECONDS = 300.0
 """For the Job's pod to start, for helm, and for going back."""
+_GONE = {"type": "Failed", "status": "True", "reason": "Deleted", "message": "it is gone"}
 _RELEASE_NAME = "meta.helm.sh/release-name"
 
 
@@ -103,7 +106,8 @@ class OwnChartDeployer:
         seconds = work.spec.readiness.timeout.total_seconds()
         found = await orders.load()
         if found is not None and found[0].id != wanted:
-            await self._concluded(found[0].id, found[0].deadline_seconds)  # one at a time
+            # One at a time; what nobody works at any more is not begun again for the newer one.
+            await self._concluded(found[0].id, found[0].deadline_seconds, begin=False)
         if found is None or found[0].id != wanted:
             await self._order(work, wanted, seconds)
         return await self._concluded(wanted, seconds)
@@ -128,31 +132,59 @@ class OwnChartDeployer:
                 "spec": deployment["spec"],
             },
         )
-        content = await asyncio.to_thread(chart.path.read_bytes)
-        await self._orders().place(order, content)
         try:
-            job = upgrade_job(deployment, wanted, self.namespace, seconds)
-            await self.kube.create(_JOBS, job)
-        except KubeAlreadyExists:
-            return
+            _job(order)
         except KeyError as error:
             raise StepFailed(
                 ReasonCode.UPGRADE_FAILED,
                 f"the Deployment {DEPLOYMENT} is not the agent's: it has no {error.args[0]}",
                 final=True,
             ) from error
+        content = await asyncio.to_thread(chart.path.read_bytes)
+        await self._orders().place(order, content)
         log.info("upgrade of the agent ordered", revision=work.desired.revision)
 
-    async def _concluded(self, order_id: str, seconds: float) -> UpgradeOutcome:
-        """How an order went. Raises StepFailed when nobody carried it out in time."""
-        deadline = asyncio.get_running_loop().time() + seconds + _SPARE_SECONDS
+    async def _see_to_the_job(self, order: UpgradeOrder, *, begin: bool) -> None:
+        """Make the order's Job where it is missing: this agent was killed before it had made it,
+        or someone deleted it half-way. One that gave up is not begun again."""
+        job = _job(order)
+        name = job["metadata"]["name"]
+        try:
+            live = await self.kube.get(_JOBS, name, self.namespace)
+        except KubeNotFound:
+            if begin:
+                await self._begin(job)
+                return
+            live = {"status": {"conditions": [_GONE]}}
+        why = _gave_up(live)
+        if why is not None:
+            message = f"the Job {name} gave up ({why}): see docs/agent.md for the way back"
+            outcome = UpgradeOutcome(phase=UpgradePhase.ROLLBACK_FAILED, message=message)
+            await self._orders().conclude(outcome)
+
+    async def _begin(self, job: Object) -> None:
+        try:
+            await self.kube.create(_JOBS, job)
+        except KubeAlreadyExists:
+            return
+        log.info("job of the agent's upgrade made", job=job["metadata"]["name"])
+
+    async def _concluded(
+        self, order_id: str, seconds: float, *, begin: bool = True
+    ) -> UpgradeOutcome:
+        """How an order went; it is seen to that somebody carries it out."""
+        clock = asyncio.get_running_loop().time
+        deadline, look = clock() + seconds + _SPARE_SECONDS, clock()
         while True:
             found = await self._orders().load()
             if found is None or found[0].id != order_id:
                 return UpgradeOutcome(phase=UpgradePhase.ROLLED_BACK, message="its order is gone")
             if found[1].phase is not UpgradePhase.RUNNING:
                 return found[1]
-            if asyncio.get_running_loop().time() > deadline:
+            if clock() >= look:
+                look = clock() + _LOOK_SECONDS
+                await self._see_to_the_job(found[0], begin=begin)
+            if clock() > deadline:
                 outcome = UpgradeOutcome(
                     phase=UpgradePhase.ROLLED_BACK,
                     message="no Job carried the upgrade out: see Jobs and Events in "
@@ -206,6 +238,19 @@ def own_values(cluster: ClusterResource) -> dict[str, Any]:
         "existingSecret": spec.bootstrap_secret,
         "token": "",
     }
+
+
+def _job(order: UpgradeOrder) -> Object:
+    """Of the pod as it was when the upgrade was ordered, whatever the Deployment says by now."""
+    return upgrade_job(order.deployment, order.id, order.namespace, order.deadline_seconds)
+
+
+def _gave_up(job: Object) -> str | None:
+    """Why, for a Job that nobody works at any more and that did not end well."""
+    for condition in (job.get("status") or {}).get("conditions") or ():
+        if condition.get("type") == "Failed" and condition.get("status") == "True":
+            return f"{condition.get('reason')}: {condition.get('message', '')}"
+    return None
 
 
 def _order_id(work: Work) -> str:

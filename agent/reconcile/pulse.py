@@ -73,14 +73,12 @@ class Pulse:
         self.stop_unless_newest(intent)
 
 
-def closed(gate: ReconcileGate, clock: Clock) -> tuple[ReasonCode, str, float | None] | None:
-    """Why nothing may be touched, what to say, and how many seconds that lasts."""
+def closed(gate: ReconcileGate, clock: Clock) -> tuple[ReasonCode, float | None] | None:
+    """Why nothing may be touched, and how many seconds that lasts."""
     if gate.suspend:
-        return ReasonCode.SUSPENDED, "Reconciling is suspended on the cluster", None
+        return ReasonCode.SUSPENDED, None
     if gate.not_now is not None:
         left = (gate.not_now.until - clock.now()).total_seconds()
         if left > 0:
-            why = f": {gate.not_now.reason}" if gate.not_now.reason else ""
-            until = gate.not_now.until.isoformat()
-            return ReasonCode.NOT_NOW, f"Not before {until}{why}", left
+            return ReasonCode.NOT_NOW, left
     return None

@@ -11,7 +11,6 @@ import asyncio
 from contextlib import suppress
 
 from agent.errors import KubeError
-from agent.reconcile import conditions
 from agent.reconcile.guard import Guard
 from agent.reconcile.observed import ObservedObjects
 from agent.reconcile.owned import Sighting
@@ -126,7 +125,7 @@ class Worker:
         ):
             self._guard = None
             reporter = await self._load(intent)
-            await self._pass_gate(intent, reporter)
+            await self._pass_gate(intent)
             if stands_later(reporter.record, intent.desired):
                 await self._leave_alone(intent, reporter)
             pursuit = Pursuit(self._s, self._pulse, intent, reporter, self._observed)
@@ -185,18 +184,18 @@ class Worker:
             self._reporter = Reporter(self._s.sink, self._s.records, self._s.clock, record)
         return self._reporter
 
-    async def _pass_gate(self, intent: Intent, reporter: Reporter) -> None:
-        """Wait while the cluster asks not to be touched."""
+    async def _pass_gate(self, intent: Intent) -> None:
+        """Wait while the cluster asks not to be touched.
+
+        Nothing is reported: the control plane knows that the cluster wants peace, and skips a
+        release of which it hears nothing. One that was said to be applied would have to be ready by
+        its deadline.
+        """
         while (why := closed(intent.gate, self._s.clock)) is not None:
-            reason, message, seconds = why
+            reason, seconds = why
             if self.held is not reason:
                 self.held = reason
                 self._s.changed()
-                if not reporter.record.is_for(intent.desired):
-                    await reporter.report(
-                        intent.desired, ExtensionPhase.APPLYING, reason, message,
-                        conditions.applying(reason, message),
-                    )  # fmt: skip
             await self._pulse.wait(seconds)
             self._pulse.stop_unless_newest(intent)
         self.held = None

@@ -52,6 +52,8 @@ def upgrade_job(
         },
         "spec": {
             "backoffLimit": _RETRIES,
+            # Never two helms at once: the next pod waits until the one before is really gone.
+            "podReplacementPolicy": "Failed",
             "activeDeadlineSeconds": int(deadline_seconds * (_RETRIES + 1) + _SPARE_SECONDS),
             "ttlSecondsAfterFinished": _KEPT_SECONDS,
             "template": {"metadata": {"labels": labels}, "spec": pod},

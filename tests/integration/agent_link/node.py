@@ -34,6 +34,9 @@ class Node:
         self.agents: dict[str, AgentProcess] = {}
         """By pod."""
         self.jobs: dict[str, asyncio.subprocess.Process] = {}
+        """The newest process of each pod of a Job."""
+        self.begun: list[str] = []
+        """A Job's pod for each process that was started for it."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Node]:
@@ -59,6 +62,10 @@ class Node:
             if agent.process is not None and agent.process.returncode is None
         ]
 
+    def working(self) -> list[str]:
+        """The pods of Jobs at work."""
+        return [name for name, job in self.jobs.items() if job.returncode is None]
+
     async def _run(self) -> None:
         pods = await self._site.kube.resource("v1", "Pod")
         while True:
@@ -70,6 +77,8 @@ class Node:
                 await self._start(name, pod)
             for name in [name for name in self.alive() if name not in found]:
                 self.agents[name].send(signal.SIGTERM)
+            for name in [name for name in self.working() if name not in found]:
+                self.jobs[name].kill()
             await asyncio.sleep(0.1)
 
     async def _start(self, name: str, pod: Pod) -> None:
@@ -78,7 +87,9 @@ class Node:
         phase = (pod.get("status") or {}).get("phase")
         if phase != "Running" and not (is_job and phase == "Succeeded"):
             return
-        if name in self.agents or name in self.jobs or container["image"].endswith(f":{MUTE}"):
+        if name in self.agents or container["image"].endswith(f":{MUTE}"):
+            return
+        if name in self.jobs and self.jobs[name].returncode in (None, 0):
             return
         agent = self._site.agent(
             name,
@@ -90,6 +101,9 @@ class Node:
             self.agents[name] = agent
             await agent.start()
             return
+        # One that was killed is begun again, as a Job begins another pod; the simulated kubelet
+        # knows nothing of what runs here.
+        self.begun.append(name)
         with agent.log.open("ab") as log:
             self.jobs[name] = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "agent", COMMAND, env=agent.environment, stderr=log, cwd=ROOT

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from agent.errors import KubeNotFound
+from shared.contract.desired import DesiredExtension
 from shared.contract.states import ExtensionPhase
 from shared.rpc.codec import inventory_checksum
 from shared.rpc.v1 import relay_pb2 as pb
 from tests.fakes.control_plane import FakeControlPlane
+from tests.integration.agent.reconcile.conftest import Tools
 from tests.integration.agent_link.conftest import NAME, AgentProcess, Site, eventually, open_site
 from tests.integration.agent_link.desired import greeting
 
@@ -240,9 +242,61 @@ async def test_not_now_is_told_and_holds_the_engine(joined: Site) -> None:
     maps = await joined.kube.resource("v1", "ConfigMap")
     names = [i["metadata"]["name"] for i in (await joined.kube.list(maps, "default")).items]
     assert "greeting" not in names
-    await change_spec(joined, {"notNow": None})
-    await eventually(lambda: is_reported_ready(joined), "the engine goes on")
+    soon = datetime.now(UTC) + timedelta(seconds=2)
+    await change_spec(joined, {"notNow": {"until": soon.isoformat(), "reason": "nearly over"}})
+    await eventually(lambda: is_reported_ready(joined), "the engine goes on by itself")
+    assert datetime.now(UTC) >= soon
     await eventually(lambda: plane.batches[-1].not_now_until is None, "it is taken back")
+    await eventually(joined.is_ready, "the resource is Ready again")
+
+
+async def is_told_as_an_event(site: Site, reason: str) -> bool:
+    events = await site.kube.resource("events.k8s.io/v1", "Event")
+    return reason in {item["reason"] for item in (await site.kube.list(events)).items}
+
+
+async def test_a_suspended_cluster_is_left_alone_and_says_so_until_it_is_lifted(
+    joined: Site,
+) -> None:
+    plane = joined.control_plane
+    [stream] = plane.open_streams()
+
+    def ask_for(*extensions: DesiredExtension) -> None:
+        plane.extensions = extensions
+        stream.outgoing.put_nowait(pb.RelayMessage(desired_changed=pb.DesiredChanged()))
+
+    ask_for(greeting())
+    await eventually(lambda: is_reported_ready(joined), "the extension is reported Ready")
+    await change_spec(joined, {"suspend": True})
+
+    async def says_so() -> bool:
+        return await joined.condition("Ready") == ("False", "Suspended")
+
+    await eventually(says_so, "the resource says Suspended")
+    tools = Tools(joined.kubeconfig, joined.directory / "tools")
+    [_, row] = (await asyncio.to_thread(tools.kubectl, "get", "arcbridgeclusters")).splitlines()
+    assert row.split()[2:5] == ["True", "False", "Suspended"], row
+    # The control plane takes it for a cluster that wants peace: no rollout waits for it or fails.
+    await eventually(lambda: plane.batches[-1].not_now_until, "the control plane is told")
+    reports, beats = len(plane.events), len(stream.heartbeats)
+    ask_for(greeting("later", revision=2, generation=2))
+
+    async def holds_it() -> bool:
+        status = await joined.status()
+        [line] = status["extensions"]
+        digest = plane.document(stream.cluster_id).digest
+        return (status["desiredDigest"], line["reason"]) == (digest, "Suspended")
+
+    await eventually(holds_it, "the newer document is held and not acted on")
+    await eventually(lambda: len(stream.heartbeats) > beats + 2, "heartbeats go on")
+    assert await text_of_the_greeting(joined) == "hello"
+    assert len(plane.events) == reports
+    await eventually(lambda: is_told_as_an_event(joined, "Suspended"), "there is an Event")
+    await change_spec(joined, {"suspend": False})
+    await eventually(lambda: is_reported_ready(joined, 2), "lifted, it goes on at once")
+    assert await text_of_the_greeting(joined) == "later"
+    await eventually(lambda: plane.batches[-1].not_now_until is None, "it is taken back")
+    await eventually(joined.is_ready, "the resource is Ready again")
 
 
 async def test_the_inventory_comes_whole_and_then_in_differences(joined: Site) -> None:

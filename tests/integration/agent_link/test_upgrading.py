@@ -138,24 +138,58 @@ async def test_a_good_upgrade_arrives_and_a_bad_one_goes_back(site: Site) -> Non
         spec = (await site.resource())["spec"]
         assert (spec["clusterName"], spec["controlPlaneUrl"]) == ("eu-1", site.control_plane.url)
 
-        # This one runs, takes the old one's place, and says nothing.
-        want(site, upgrade(MUTE, 3, seconds=4))
-        failed = await told(site, 3, ExtensionPhase.FAILED)
-        assert failed.reason is ReasonCode.UPGRADE_FAILED
-        assert "no new agent was connected within 4 s" in failed.message
-        assert "Helm revision 2 is back" in failed.message
-        assert await image(site) == "arcbridge/agent:new"
-        back = await instance(site)
-        assert back not in (old, new)
+        # The control plane asks for the same again, which is there already.
+        want(site, upgrade("new", 3))
+        await told(site, 3, ExtensionPhase.READY)
+        assert (node.alive(), await instance(site)) == ([new], new)
 
-        # The control plane goes back to the last good revision, which is there already.
-        want(site, upgrade("new", 4))
-        await told(site, 4, ExtensionPhase.READY)
-        assert (node.alive(), await instance(site)) == ([back], back)
-
-        absent = upgrade("new", 5).model_copy(update={"state": DesiredState.ABSENT, "spec": None})
+        absent = upgrade("new", 4).model_copy(update={"state": DesiredState.ABSENT, "spec": None})
         want(site, absent)
-        removed = await told(site, 5, ExtensionPhase.REMOVED)
+        removed = await told(site, 4, ExtensionPhase.REMOVED)
         assert "The agent stays" in removed.message
         assert await image(site) == "arcbridge/agent:new"
         assert await site.is_ready()
+
+
+async def newest_status(site: Site) -> str:
+    """What helm's newest Secret of the agent's release says."""
+    secrets = await site.kube.resource("v1", "Secret")
+    page = await site.kube.list(secrets, NAMESPACE, label_selector="owner=helm")
+    labels = [item["metadata"]["labels"] for item in page.items]
+    return str(max(labels, key=lambda one: int(one["version"]))["status"]) if labels else ""
+
+
+async def test_a_job_that_is_killed_half_way_is_followed_by_one_that_ends_it(site: Site) -> None:
+    await install(site)
+    async with Node(site).running() as node:
+        await eventually(site.is_ready, "the old agent is Ready", SECONDS)
+
+        # Deleted by somebody while helm is at work: the agent that waits makes it anew.
+        want(site, upgrade("new", 1))
+        await eventually(lambda: newest_status(site), "helm is at work", SECONDS)
+        jobs = await site.kube.resource("batch/v1", "Job")
+        [job] = (await site.kube.list(jobs, NAMESPACE)).items
+        await site.kube.delete(jobs, job["metadata"]["name"], NAMESPACE)
+        await told(site, 1, ExtensionPhase.READY)
+        assert len(set(node.begun)) == 2
+        statuses = [each["status"] for each in await history(site)]
+        assert (statuses.count("deployed"), statuses[-1]) == (1, "deployed")
+        assert await image(site) == "arcbridge/agent:new"
+        new = await instance(site)
+
+        # Killed while it waits for an agent that says nothing, when the old one is gone already.
+        async def is_waiting() -> bool:
+            asked = await image(site) == f"arcbridge/agent:{MUTE}"
+            return asked and await newest_status(site) == "deployed"
+
+        want(site, upgrade(MUTE, 2, seconds=3))
+        await eventually(is_waiting, "the Job waits for the new agent", SECONDS)
+        [pod] = node.working()
+        node.jobs[pod].kill()
+        failed = await told(site, 2, ExtensionPhase.FAILED)
+        assert "no new agent was connected within 3 s" in failed.message
+        assert node.begun.count(pod) == 2
+        assert await image(site) == "arcbridge/agent:new"
+        assert (await history(site))[-1]["status"] == "deployed"
+        assert await instance(site) != new
+        await eventually(site.is_ready, "the way back leads to a Ready agent", SECONDS)

@@ -20,7 +20,7 @@ from tests.integration.agent.reconcile.sources import (
     overlay,
 )
 
-KILLS = int(os.environ.get("ARCBRIDGE_TEST_KILLS", "4"))
+KILLS = int(os.environ.get("ARCBRIDGE_TEST_KILLS") or 2)
 MODULE = "tests.integration.agent.reconcile.engine_process"
 
 
