@@ -1,17 +1,22 @@
-"""`kill -9` of any process, in the middle of a rollout: nothing is lost and nothing is doubled."""
+"""`kill -9` of any process in the middle of a rollout, and a cluster that wants to be left alone:
+nothing is lost, nothing is doubled, and nobody is waited for in vain."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from dev.backends.process import processes_in
-from tests.e2e.world import CLUSTERS, World, open_world
+from dev.stack.clusters import Cluster
+from tests.e2e.world import CLUSTERS, DEADLINE_SECONDS, NAMESPACE, World, open_world
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
@@ -35,6 +40,52 @@ def victims(world: World, name: str) -> list[int]:
             return [pid for pid in [world.stack.agents[cluster].pid] if pid]
         case _:
             return [pid for pid in [world.stack.children[name].pid] if pid]
+
+
+async def ask_for_peace(world: World, peace: dict[str, Any], until: str) -> None:
+    """Set it on the second cluster's resource, and wait until the control plane knows."""
+    [_, cluster] = world.stack.clusters
+    patch = json.dumps({"spec": peace})
+    await world.operator.kubectl(
+        cluster, "patch", "arcbridgecluster", cluster.name, "--type=merge", "-p", patch
+    )
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while True:
+            seen = await world.operator.arcbridge_json("cluster", "get", cluster.name)
+            if str(seen.get("notNowUntil", "")).startswith(until):
+                return
+            await asyncio.sleep(0.2)
+
+
+async def until_says(world: World, cluster: Cluster, message: str) -> None:
+    """Wait until the release of that message is live there."""
+    wanted = ("get", "configmap", "web", "-n", NAMESPACE, "--ignore-not-found", "-o")
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while await world.operator.kubectl(cluster, *wanted, "jsonpath={.data.message}") != message:
+            await asyncio.sleep(0.5)
+
+
+async def test_a_cluster_that_wants_peace_costs_no_budget_and_follows_when_that_is_over(
+    world: World,
+) -> None:
+    """Its rollout allows no failure. Suspended, then by `notNow` until a time."""
+    [_, cluster] = world.stack.clusters
+    for each in world.stack.clusters:  # one that was not heard of at first is brought up by itself
+        await until_says(world, each, "start")
+    await ask_for_peace(world, {"suspend": True}, "9999-12-31")
+    rollout_id = await world.publish("without eu-1")
+    assert (await world.until_over(rollout_id))["state"] == "Succeeded"
+    targets = await world.operator.arcbridge_json("rollout", "targets", rollout_id)
+    assert [(each["cluster"], each["state"], each.get("skipReason")) for each in targets] == [
+        (CLUSTERS[0], "Succeeded", None),
+        (CLUSTERS[1], "Skipped", "NotNow"),
+    ]
+    assert (await world.messages())[CLUSTERS[1]][0] == "start"
+    until = datetime.now(UTC) + timedelta(seconds=4)
+    quiet = {"until": until.isoformat(), "reason": "holidays"}
+    await ask_for_peace(world, {"suspend": False, "notNow": quiet}, "")  # it may be over by now
+    await until_says(world, cluster, "without eu-1")
+    assert datetime.now(UTC) >= until
 
 
 @pytest.mark.parametrize(
