@@ -5,7 +5,6 @@ Runs from the first identity on; a later identity is taken up without a restart.
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from agent.link.session import Opening, Session
 from agent.reconcile.seam import ExtensionTally
 from agent.report.reporter import Reporter
 from agent.story import Story
+from agent.together import run_together
 from shared.contract.desired import DesiredDocument
 from shared.contract.reasons import ReasonCode
 from shared.rpc.codec import from_timestamp
@@ -130,12 +130,13 @@ class Connection:
     async def run(self) -> None:
         """Until cancelled."""
         try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self.fetcher.run())
-                tasks.create_task(self.reporter.run())
-                tasks.create_task(self._link.run())
-                tasks.create_task(self._renewer.run())
-                tasks.create_task(self._bundles.run())
+            await run_together(
+                self.fetcher.run(),
+                self.reporter.run(),
+                self._link.run(),
+                self._renewer.run(),
+                self._bundles.run(),
+            )
         finally:
             await self._transport.close()
 

@@ -50,8 +50,8 @@ class Leader:
                 )
                 try:
                     await member.run()
-                except* ResourceReplaced as group:
-                    log.info("begins anew", reason=str(group.exceptions[0]))
+                except ResourceReplaced as error:
+                    log.info("begins anew", reason=str(error))
             await self.clock.sleep(LOOK_SECONDS)
 
     async def _find(self) -> ClusterResource:

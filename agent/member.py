@@ -37,6 +37,7 @@ from agent.metrics import AgentMetrics
 from agent.reconcile.seam import EventDraft, ReconcileGate, Reconciler, StatusSink
 from agent.settings import AgentProcessSettings
 from agent.story import Story
+from agent.together import run_together
 from shared.contract.desired import DesiredDocument
 from shared.contract.status import Condition
 from shared.contract.status import ConditionType as Kind
@@ -105,17 +106,18 @@ class Member:
         self._reconciler = self.new_reconciler(self)
 
     async def run(self) -> None:
-        """Until cancelled. Raises ResourceReplaced (in an ExceptionGroup) to be begun anew."""
+        """Until cancelled. Raises ResourceReplaced to be begun anew."""
         self._story.spec_seen(self.resource.spec, self.resource.generation)
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._reconciler.run())
-            tasks.create_task(self._story.announcer.run())
-            tasks.create_task(self._writer.run())
-            tasks.create_task(self._collector.run())
-            tasks.create_task(self._identities.run())
-            tasks.create_task(self._follow_resource())
-            tasks.create_task(self._connect())
-            tasks.create_task(self._tick())
+        await run_together(
+            self._reconciler.run(),
+            self._story.announcer.run(),
+            self._writer.run(),
+            self._collector.run(),
+            self._identities.run(),
+            self._follow_resource(),
+            self._connect(),
+            self._tick(),
+        )
 
     async def record(self, draft: EventDraft) -> None:
         """The engine's StatusSink: durable in the journal, then shown."""

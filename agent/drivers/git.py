@@ -75,7 +75,9 @@ class Git:
         self.work_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="git-", dir=self.work_dir) as name:
             directory = Path(name)
-            keys = None if source.verify is None else list(source.verify.ssh_keys)
+            keys = None
+            if source.verify is not None:
+                keys = {"ssh": source.verify.ssh_keys, "pgp": source.verify.pgp_keys}
             job = json.dumps({"commit": source.commit, "keys": keys})
             await asyncio.to_thread((directory / "job.json").write_text, job)
             await asyncio.to_thread((directory / "fetched.pack").write_bytes, pack)

@@ -30,6 +30,8 @@ _UNPACKED_LIMIT = 64 * 1024 * 1024
 _DEPTH_LIMIT = 64
 
 Objects = Mapping[ObjectID, ShaFile]
+Keys = Mapping[str, list[str]]
+"""By kind: `ssh` and `pgp`."""
 
 
 class Refused(ValueError):
@@ -52,7 +54,7 @@ def main(directory: Path) -> None:
     (directory / "files.tgz").write_bytes(archive)
 
 
-def unpack(pack: Path, commit_id: str, keys: list[str] | None) -> bytes:
+def unpack(pack: Path, commit_id: str, keys: Keys | None) -> bytes:
     """A gzipped tar archive of the commit's files. Raises Refused and SignatureRefused."""
     objects = _objects(pack)
     commit = objects.get(ObjectID(commit_id.encode()))
@@ -82,19 +84,26 @@ def _objects(pack: Path) -> Objects:
     return found
 
 
-def _check_signed(commit: Commit, keys: list[str]) -> None:
+def _check_signed(commit: Commit, keys: Keys) -> None:
     signature = commit.gpgsig
     if signature is None:
         raise Refused(f"the commit {commit.id.decode()} is not signed")
-    text = signature.decode(errors="replace")
-    if "PGP" in text.partition("\n")[0]:
-        raise Refused(
-            f"the commit {commit.id.decode()} is signed with OpenPGP; only SSH keys are checked"
-        )
+    text, message = signature.decode(errors="replace"), commit.raw_without_sig()
     try:
-        check_signature(text, commit.raw_without_sig(), namespace="git", keys=keys)
+        if "PGP" in text.partition("\n")[0]:
+            _check_openpgp(text, message, keys["pgp"])
+        else:
+            check_signature(text, message, namespace="git", keys=keys["ssh"])
     except SignatureRefused as error:
         raise Refused(f"the commit {commit.id.decode()}: {error}") from error
+
+
+def _check_openpgp(text: str, message: bytes, keys: list[str]) -> None:
+    if not keys:
+        raise SignatureRefused("it is signed with OpenPGP, and verify names no pgpKeys")
+    from agent.drivers import openpgp_signature  # heavy, and seldom needed
+
+    openpgp_signature.check_signature(text, message, keys=keys)
 
 
 def _files(

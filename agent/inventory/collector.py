@@ -17,6 +17,7 @@ from agent.inventory.describe import KINDS, Described, InventoryKind
 from agent.inventory.snapshot import Key, Snapshot, newest_releases, take
 from agent.kube.client import KubeClient
 from agent.kube.watch import Changed, ChangeType, Listed
+from agent.together import run_together
 from shared.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -45,9 +46,7 @@ class Collector:
 
     async def run(self) -> None:
         """Until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            for kind in self.kinds:
-                tasks.create_task(self._follow(kind))
+        await run_together(*(self._follow(kind) for kind in self.kinds))
 
     def snapshot(self) -> Snapshot:
         """Everything there is now."""

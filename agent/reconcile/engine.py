@@ -143,6 +143,8 @@ class Engine:
         # Records are the agent's own; everything else is done in the reconciler's name.
         records = RecordStore(self._kube.acting_as(None), self._settings.state_namespace)
         await self._prepare(records)
+        # A group that grows. It is sound in early releases of Python 3.11, too: this task never
+        # leaves the block by itself, so a child that fails finds it inside.
         async with asyncio.TaskGroup() as group:
             owned = OwnedObjects(self._kube, group, self._tell)
             surroundings = Surroundings(

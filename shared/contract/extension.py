@@ -33,6 +33,9 @@ _OCI_REFERENCE = (
 )
 _GIT_URL = r"^https://[A-Za-z0-9\[][A-Za-z0-9.:\[\]-]*/[^@#?\s]+$"
 _SSH_KEY = r"^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/]+={0,2}( [^\r\n]*)?$"
+_PGP_KEY = (
+    r"^-----BEGIN PGP PUBLIC KEY BLOCK-----\r?\n[^\x00]+-----END PGP PUBLIC KEY BLOCK-----\s*$"
+)
 _POINTER = r"^(/([^~/]|~[01])*)+$"
 
 Values = dict[str, JsonValue]
@@ -152,9 +155,20 @@ class GitVerification(WireModel):
 
     ssh_keys: Annotated[
         tuple[Annotated[Text, StringConstraints(pattern=_SSH_KEY, max_length=2048)], ...],
-        Field(min_length=1, max_length=16),
-    ]
+        Field(max_length=16),
+    ] = ()
     """Public keys as they stand in a file of authorized keys: `ssh-ed25519 AAAA…`."""
+    pgp_keys: Annotated[
+        tuple[Annotated[str, StringConstraints(pattern=_PGP_KEY, max_length=16_384)], ...],
+        Field(max_length=8),
+    ] = ()
+    """Armored OpenPGP public keys, as `gpg --armor --export-options export-minimal --export`."""
+
+    @model_validator(mode="after")
+    def _somebodys(self) -> Self:
+        if not (self.ssh_keys or self.pgp_keys):
+            raise ValueError("give sshKeys, pgpKeys or both: without a key no signature would do")
+        return self
 
 
 class GitOverlay(WireModel):

@@ -217,6 +217,20 @@ def test_an_overlay_comes_from_one_place(source: dict[str, Any]) -> None:
                 "verify": {"sshKeys": ["sk-ssh-ed25519@openssh.com AAAA"]},
             }
         },
+        {
+            "git": {
+                "url": "https://git.example.org/apps",
+                "commit": "c" * 40,
+                "verify": {"sshKeys": [], "pgpKeys": []},
+            }
+        },
+        {
+            "git": {
+                "url": "https://git.example.org/apps",
+                "commit": "c" * 40,
+                "verify": {"pgpKeys": ["-----BEGIN PGP PRIVATE KEY BLOCK-----\nAAAA"]},
+            }
+        },
         {"files": {"a": "b"}, "credentialsRef": {"name": "login"}},
     ],
 )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pysequoia
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from dulwich.object_format import SHA1
@@ -45,6 +46,7 @@ class Repository:
         *,
         key: ed25519.Ed25519PrivateKey | None = None,
         gpgsig: bytes | None = None,
+        pgp: pysequoia.Tsk | None = None,
         odd: dict[str, int] | None = None,
     ) -> str:
         """A commit of these files on `main`; `odd` gives entries another mode. Its id."""
@@ -58,6 +60,9 @@ class Repository:
             made.parents = [self.repo.refs[MAIN]]
         if key is not None:
             made.gpgsig = sign(made.as_raw_string(), key)
+        elif pgp is not None:
+            detached = pysequoia.SignatureMode.DETACHED
+            made.gpgsig = pysequoia.sign(pgp.signer(), made.as_raw_string(), mode=detached)
         elif gpgsig is not None:
             made.gpgsig = gpgsig
         self.repo.object_store.add_object(made)

@@ -10,6 +10,7 @@ from hashlib import sha1
 from pathlib import Path
 from typing import Any
 
+import pysequoia
 import pytest
 import yaml
 from cryptography.hazmat.primitives.asymmetric import ed25519
@@ -175,17 +176,64 @@ async def test_only_a_signature_by_one_of_the_keys_will_do(git: Git, open_site: 
             repository.commit(overlay("d"), gpgsig=sign(b"x", ours, b"file")),
             keys,
         ),
-        "OpenPGP": (
-            repository.commit(
-                overlay("e"), gpgsig=b"-----BEGIN PGP SIGNATURE-----\n-----END PGP SIGNATURE-----"
-            ),
+        "names no pgpKeys": (
+            repository.commit(overlay("e"), pgp=pysequoia.Tsk.generate("E <e@example.org>")),
             keys,
         ),
     }
+    await are_refused(git, open_site, refused)
+
+
+async def are_refused(
+    git: Git, site: Site, refused: dict[str, tuple[str, GitVerification]]
+) -> None:
+    """Each commit for good, with these words."""
     for words, (commit, verify) in refused.items():
         with pytest.raises(DownloadFailed, match=words) as caught:
-            await git.archive(open_site.git(commit, verify=verify), None)
+            await git.archive(site.git(commit, verify=verify), None)
         assert caught.value.final
+
+
+async def test_an_openpgp_signature_by_one_of_the_keys_will_do(git: Git, open_site: Site) -> None:
+    ours, theirs = (pysequoia.Tsk.generate(f"{who} <{who}@example.org>") for who in "ab")
+    repository, sign_ssh = open_site.repository, ed25519.Ed25519PrivateKey.generate()
+    keys = GitVerification(
+        ssh_keys=(public_line(sign_ssh),),
+        pgp_keys=tuple(str(key.extract_certificate()) for key in (theirs, ours)),
+    )
+    for number, signer in enumerate(({"pgp": ours}, {"key": sign_ssh})):
+        good = open_site.git(repository.commit(overlay(f"{number}"), **signer), verify=keys)
+        assert "prod/kustomization.yaml" in read_files(await git.archive(good, None))
+    detached = pysequoia.SignatureMode.DETACHED
+    other = pysequoia.sign(ours.signer(), b"something else", mode=detached)
+    only_theirs = GitVerification(pgp_keys=(str(theirs.extract_certificate()),))
+    broken = str(ours.extract_certificate()).replace("\n\n", "\n\nAAAA", 1)
+    armor = b"-----BEGIN PGP SIGNATURE-----\n\n%s\n-----END PGP SIGNATURE-----"
+    refused = {
+        "is not signed": (repository.commit(overlay("a")), keys),
+        "none of the pgpKeys": (repository.commit(overlay("b"), pgp=ours), only_theirs),
+        "not of this content": (repository.commit(overlay("c"), gpgsig=other), keys),
+        "signature is not readable": (
+            repository.commit(overlay("d"), gpgsig=armor % b"AAAA"),
+            keys,
+        ),
+        "one of the pgpKeys is not readable": (
+            repository.commit(overlay("e"), pgp=ours),
+            GitVerification(pgp_keys=(broken,)),
+        ),
+    }
+    await are_refused(git, open_site, refused)
+
+
+async def test_an_openpgp_key_that_was_revoked_signs_nothing(git: Git, open_site: Site) -> None:
+    revoked = pysequoia.Tsk.generate("R <r@example.org>")
+    certificate = revoked.extract_certificate()
+    packets = bytes(certificate) + bytes(certificate.revoke(revoked.certifier()))
+    assert pysequoia.Cert.from_bytes(packets).is_revoked
+    armored = pysequoia.armor(packets, pysequoia.ArmorKind.PublicKey)
+    commit = open_site.repository.commit(overlay("b"), pgp=revoked)
+    verify = GitVerification(pgp_keys=(armored,))
+    await are_refused(git, open_site, {"not one that is accepted": (commit, verify)})
 
 
 def packed(kind: int, content: bytes, size: int) -> bytes:
