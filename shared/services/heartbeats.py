@@ -150,9 +150,11 @@ async def flush(cp: HotPath) -> int:
     stored = 0
     for batch_id in await _take_aside(cp.redis):
         name = f"{FLUSHING}:{batch_id}"
-        async for beats in _batches(cp.redis, name):
-            stored += await store(cp.db, beats, cp.clock())
-        await cp.redis.unlink(name)
+        # What is not there is done, or about to be renamed to this by another flush: its own then.
+        if await cp.redis.exists(name):
+            async for beats in _batches(cp.redis, name):
+                stored += await store(cp.db, beats, cp.clock())
+            await cp.redis.unlink(name)
         await cp.redis.srem(FLUSHING, batch_id)
     return stored
 

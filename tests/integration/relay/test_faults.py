@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import grpc
 import httpx
@@ -18,6 +21,7 @@ from dev.backends import RedisServer
 from relay.settings import RelaySettings
 from shared.rpc.v1 import relay_pb2 as pb
 from shared.services import heartbeats
+from shared.services.cluster_key import ClusterKey
 from tests.integration.relay.agents import Credential, dialled
 from tests.integration.relay.conftest import Stores, relay_with, replaced
 from tests.integration.relay.fleet import session_row
@@ -313,6 +317,40 @@ async def test_two_flushes_at_once_store_each_heartbeat_once(
                 await asyncio.sleep(0.05)
     stored = await asyncio.gather(*(heartbeats.flush(stores) for _ in range(4)))
     assert sum(stored) == len(fleet)
+
+
+class RacingRedis:
+    """Another flush renames its hash right after this one has looked for it for the first time."""
+
+    def __init__(self, redis: Redis, hash_name: str) -> None:
+        self._redis = redis
+        self._hash_name = hash_name
+        self._is_ahead = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._redis, name)
+
+    async def exists(self, name: str) -> Any:
+        return await self._race(await self._redis.exists(name))
+
+    async def hscan(self, *arguments: Any, **options: Any) -> Any:
+        return await self._race(await self._redis.hscan(*arguments, **options))
+
+    async def _race(self, answer: Any) -> Any:
+        if not self._is_ahead:
+            self._is_ahead = True
+            await self._redis.rename("aside", self._hash_name)
+        return answer
+
+
+async def test_a_flush_takes_nothing_away_that_another_is_about_to_store(stores: Stores) -> None:
+    key = ClusterKey("demo", uuid4())
+    beat = heartbeats.Heartbeat(key=key, epoch=1, sequence=1, received_ms=1, skew_ms=None)
+    theirs = f"{heartbeats.FLUSHING}:theirs"
+    await stores.redis.sadd(heartbeats.FLUSHING, "theirs")
+    await stores.redis.hset("aside", str(key), heartbeats.encode(beat))
+    await heartbeats.flush(replace(stores, redis=RacingRedis(stores.redis, theirs)))
+    assert await stores.redis.hlen(theirs) == 1, "it is the other's to store"
 
 
 @pytest.mark.parametrize(
