@@ -38,6 +38,10 @@ class DownloadFailed(AgentError):
         self.final = final
 
 
+class DownloadTooLarge(DownloadFailed):
+    """There is more of it than may be had. Final."""
+
+
 @dataclass(frozen=True)
 class Download:
     """An answer, whatever its status is but for redirects."""
@@ -239,7 +243,7 @@ class Downloader:
                 content += chunk
                 if len(content) > asked.limit:
                     message = f"{_shown(url)}: larger than {asked.limit} bytes"
-                    raise DownloadFailed(message, final=True)
+                    raise DownloadTooLarge(message, final=True)
             return Download(response.status_code, response.headers, bytes(content))
 
 

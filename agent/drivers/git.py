@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.drivers.credentials import Credentials
-from agent.drivers.download import Downloader, DownloadFailed
+from agent.drivers.download import Downloader, DownloadFailed, DownloadTooLarge
 from agent.drivers.git_wire import (
     SERVICE,
     GitRefused,
@@ -66,9 +66,16 @@ class Git:
             "Accept": f"application/x-{SERVICE}-result",
         }
         url = f"{base}/{SERVICE}"
-        answer = await self.downloader.post(
-            url, body, limit=_PACK_LIMIT, headers=headers, credentials=credentials, basic=True
-        )
+        try:
+            answer = await self.downloader.post(
+                url, body, limit=_PACK_LIMIT, headers=headers, credentials=credentials, basic=True
+            )
+        except DownloadTooLarge as error:
+            raise DownloadFailed(
+                f"{error}, which is more than the files of a commit may be: keep the overlay in a "
+                "repository of its own, or publish it as an archive or an OCI artifact",
+                final=True,
+            ) from error
         return read_pack(content_of(answer, url, credentials))
 
     async def _unpack(self, source: GitOverlay, pack: bytes) -> bytes:

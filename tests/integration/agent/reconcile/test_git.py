@@ -158,6 +158,16 @@ async def test_a_commit_that_is_not_there_is_told(git: Git, open_site: Site) -> 
         await git.archive(open_site.git("a" * 40), None)
 
 
+async def test_a_repository_that_is_too_large_is_told_with_the_way_out(
+    git: Git, open_site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.drivers.git._PACK_LIMIT", 100)
+    commit = open_site.repository.commit(overlay("hello"))
+    with pytest.raises(DownloadFailed, match=r"larger than 100 bytes.*OCI artifact") as caught:
+        await git.archive(open_site.git(commit), None)
+    assert caught.value.final
+
+
 async def test_only_a_signature_by_one_of_the_keys_will_do(git: Git, open_site: Site) -> None:
     ours, theirs = (ed25519.Ed25519PrivateKey.generate() for _ in range(2))
     repository = open_site.repository
