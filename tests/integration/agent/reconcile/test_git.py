@@ -211,9 +211,13 @@ async def test_an_openpgp_signature_by_one_of_the_keys_will_do(git: Git, open_si
         ssh_keys=(public_line(sign_ssh),),
         pgp_keys=tuple(str(key.extract_certificate()) for key in (theirs, ours)),
     )
-    for number, signer in enumerate(({"pgp": ours}, {"key": sign_ssh})):
-        good = open_site.git(repository.commit(overlay(f"{number}"), **signer), verify=keys)
-        assert "prod/kustomization.yaml" in read_files(await git.archive(good, None))
+    signed = (
+        repository.commit(overlay("by gpg"), pgp=ours),
+        repository.commit(overlay("by ssh"), key=sign_ssh),
+    )
+    for commit in signed:
+        found = await git.archive(open_site.git(commit, verify=keys), None)
+        assert "prod/kustomization.yaml" in read_files(found)
     detached = pysequoia.SignatureMode.DETACHED
     other = pysequoia.sign(ours.signer(), b"something else", mode=detached)
     only_theirs = GitVerification(pgp_keys=(str(theirs.extract_certificate()),))
