@@ -51,7 +51,7 @@ BODIES: Mapping[str, Any] = {
         "cosignKeys": [],
         "reason": "r",
     },
-    "joining_policy_put": {"approval": True, "reason": "r"},
+    "joining_policy_put": {"approval": False, "reason": "r"},
     "drift_accept": {"reason": "r", "expiresAt": LATER},
     "drift_correct_many": {"extension": "web", "labels": "env=prod", "reason": "because"},
     "clusters_patch": {"labels": {"a": "b"}},

@@ -22,7 +22,7 @@ from tests.integration.engine.fleet import Clock
 from tests.integration.machine.crashes import CrashingDatabase
 from tests.integration.machine.machine import FleetMachine, Plane, Servers
 from tests.integration.machine.snapshot import Reader
-from tests.unit.planner.properties import EXAMPLES, SEED
+from tests.unit.planner.worlds.properties import EXAMPLES, SEED
 
 RUNS = max(1, EXAMPLES // 100)
 SHRINK = os.environ.get("ARCBRIDGE_SHRINK") == "1"
