@@ -150,22 +150,26 @@ async def flush(cp: HotPath) -> int:
     stored = 0
     for batch_id in await _take_aside(cp.redis):
         name = f"{FLUSHING}:{batch_id}"
-        # What is not there is done, or about to be renamed to this by another flush: its own then.
-        if await cp.redis.exists(name):
-            async for beats in _batches(cp.redis, name):
-                stored += await store(cp.db, beats, cp.clock())
-            await cp.redis.unlink(name)
+        async for beats in _batches(cp.redis, name):
+            stored += await store(cp.db, beats, cp.clock())
+        await cp.redis.unlink(name)
         await cp.redis.srem(FLUSHING, batch_id)
     return stored
 
 
 async def _take_aside(redis: Redis) -> list[str]:
-    """Ids of the hashes to store: those left over, then the current one."""
+    """Ids of the hashes to store: those left over, then the current one.
+
+    The hash gets its name and its place in the set in one transaction: an id there without a hash
+    is done, whoever looks, and a hash without its id there would never be found again.
+    """
     left_over = [_text(member) for member in await redis.smembers(FLUSHING)]
     batch_id = token_hex(8)
-    await redis.sadd(FLUSHING, batch_id)
+    transaction = redis.pipeline(transaction=True)
+    transaction.rename(HASH, f"{FLUSHING}:{batch_id}")
+    transaction.sadd(FLUSHING, batch_id)
     try:
-        await redis.rename(HASH, f"{FLUSHING}:{batch_id}")
+        await transaction.execute()
     except ResponseError as error:
         if "no such key" not in str(error):
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
@@ -319,38 +320,52 @@ async def test_two_flushes_at_once_store_each_heartbeat_once(
     assert sum(stored) == len(fleet)
 
 
-class RacingRedis:
-    """Another flush renames its hash right after this one has looked for it for the first time."""
+class Killed(BaseException):
+    """What ends a flush at once, as a signal would."""
 
-    def __init__(self, redis: Redis, hash_name: str) -> None:
+
+class InterruptedRedis:
+    """Before each of a flush's commands somebody else acts; the flush dies before one of them."""
+
+    def __init__(self, redis: Redis, meanwhile: Callable[[], Awaitable[None]], lives: int) -> None:
         self._redis = redis
-        self._hash_name = hash_name
-        self._is_ahead = False
+        self._meanwhile = meanwhile
+        self._lives = lives
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._redis, name)
+        return self._interrupted(getattr(self._redis, name))
 
-    async def exists(self, name: str) -> Any:
-        return await self._race(await self._redis.exists(name))
+    def pipeline(self, **options: Any) -> Any:
+        pipeline = self._redis.pipeline(**options)
+        pipeline.execute = self._interrupted(pipeline.execute)
+        return pipeline
 
-    async def hscan(self, *arguments: Any, **options: Any) -> Any:
-        return await self._race(await self._redis.hscan(*arguments, **options))
+    def _interrupted(self, command: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def run(*arguments: Any, **options: Any) -> Any:
+            await self._meanwhile()
+            if not self._lives:
+                raise Killed
+            self._lives -= 1
+            return await command(*arguments, **options)
 
-    async def _race(self, answer: Any) -> Any:
-        if not self._is_ahead:
-            self._is_ahead = True
-            await self._redis.rename("aside", self._hash_name)
-        return answer
+        return run
 
 
-async def test_a_flush_takes_nothing_away_that_another_is_about_to_store(stores: Stores) -> None:
-    key = ClusterKey("demo", uuid4())
-    beat = heartbeats.Heartbeat(key=key, epoch=1, sequence=1, received_ms=1, skew_ms=None)
-    theirs = f"{heartbeats.FLUSHING}:theirs"
-    await stores.redis.sadd(heartbeats.FLUSHING, "theirs")
-    await stores.redis.hset("aside", str(key), heartbeats.encode(beat))
-    await heartbeats.flush(replace(stores, redis=RacingRedis(stores.redis, theirs)))
-    assert await stores.redis.hlen(theirs) == 1, "it is the other's to store"
+@pytest.mark.parametrize("lives", range(7))
+async def test_a_flush_that_dies_while_another_runs_leaves_no_heartbeat_behind(
+    stores: Stores, lives: int
+) -> None:
+    async def another_flush_and_a_new_heartbeat() -> None:
+        await heartbeats.flush(stores)
+        key = ClusterKey("demo", uuid4())
+        beat = heartbeats.Heartbeat(key=key, epoch=1, sequence=1, received_ms=1, skew_ms=None)
+        await heartbeats.post(stores.redis, [beat])
+
+    racing = InterruptedRedis(stores.redis, another_flush_and_a_new_heartbeat, lives)
+    with contextlib.suppress(Killed):
+        await heartbeats.flush(replace(stores, redis=racing))
+    await heartbeats.flush(stores)
+    assert not await stores.redis.keys("ab:hb*"), "what lies there is found by no flush"
 
 
 @pytest.mark.parametrize(
