@@ -9,13 +9,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import groupby
 
 import yaml
 
 from agent.reconcile.objects import Object
-from shared.contract.secret_reference import SecretObject, SecretProvider, SecretReference
+from shared.contract.secret_reference import (
+    AzureCloud,
+    SecretObject,
+    SecretProvider,
+    SecretReference,
+)
 
 CSI_KIND = "SecretProviderClass"
 EXTERNAL_KIND = "ExternalSecret"
@@ -36,6 +42,42 @@ class SecretApi(StrEnum):
 
 class StoreUndecided(ValueError):
     """External Secrets does not know with whose identity to read the vault."""
+
+
+@dataclass(frozen=True)
+class _Cloud:
+    """What the operators call one of Azure's clouds, and where its vaults are."""
+
+    csi_name: str | None
+    """`cloudName` of the CSI driver's provider; None leaves its default."""
+    environment: str | None
+    """`environmentType` of External Secrets; None leaves its default."""
+    vault_domain: str
+    extra: Object = field(default_factory=dict)
+    """Further fields of External Secrets' provider."""
+
+
+_CLOUDS = {
+    AzureCloud.PUBLIC: _Cloud(None, None, "vault.azure.net"),
+    AzureCloud.US_GOVERNMENT: _Cloud(
+        "AzureUSGovernmentCloud", "USGovernmentCloud", "vault.usgovcloudapi.net"
+    ),
+    AzureCloud.CHINA: _Cloud(
+        "AzureChinaCloud",
+        "ChinaCloud",
+        "vault.azure.cn",
+        # Workload identities of this cloud are issued by another host than External Secrets takes
+        # for it, and only its newer SDK can be told (its page on Azure Key Vault, "Azure China").
+        {
+            "useAzureSDK": True,
+            "customCloudConfig": {
+                "activeDirectoryEndpoint": "https://login.partner.microsoftonline.cn/",
+                "keyVaultEndpoint": "https://vault.azure.cn/",
+                "resourceManagerEndpoint": "https://management.chinacloudapi.cn/",
+            },
+        },
+    ),
+}
 
 
 def secret_objects(
@@ -71,8 +113,10 @@ def _azure_parameters(reference: SecretReference) -> Object:
         }
         for item in reference.objects
     ]
+    cloud_name = _CLOUDS[reference.cloud].csi_name
     return {
         "keyvaultName": reference.vault,
+        **({"cloudName": cloud_name} if cloud_name else {}),
         "tenantId": str(reference.tenant_id),
         **({"clientID": str(reference.client_id)} if reference.client_id else {}),
         # The provider wants YAML in YAML; JSON is YAML.
@@ -152,10 +196,13 @@ def _store(reference: SecretReference, namespace: str, api: SecretApi) -> Object
         )
     account = {"name": reference.service_account}
     if reference.provider is SecretProvider.AZURE_KEY_VAULT:
+        cloud = _CLOUDS[reference.cloud]
         provider: Object = {
             "azurekv": {
                 "authType": "WorkloadIdentity",
-                "vaultUrl": f"https://{reference.vault}.vault.azure.net",
+                **({"environmentType": cloud.environment} if cloud.environment else {}),
+                **cloud.extra,
+                "vaultUrl": f"https://{reference.vault}.{cloud.vault_domain}",
                 "tenantId": str(reference.tenant_id),
                 "serviceAccountRef": account,
             }

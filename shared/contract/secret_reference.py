@@ -26,6 +26,15 @@ class SecretProvider(StrEnum):
     AWS_SECRETS_MANAGER = "aws-secrets-manager"
 
 
+class AzureCloud(StrEnum):
+    """Which of Azure's clouds a Key Vault is in: each has endpoints of its own."""
+
+    PUBLIC = "public"
+    US_GOVERNMENT = "us-government"
+    CHINA = "china"
+    """Operated by 21Vianet."""
+
+
 class VaultObjectType(StrEnum):
     """What an entry of Azure Key Vault is."""
 
@@ -71,13 +80,17 @@ class SecretReference(WireModel):
     """Of the objects that are made, and of the Secret that they make."""
     provider: SecretProvider
     vault: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z-]{3,24}$")] | None = None
-    """Azure: the vault's name, without `.vault.azure.net`."""
+    """Azure: the vault's name, without its cloud's domain such as `.vault.azure.net`."""
+    cloud: AzureCloud = AzureCloud.PUBLIC
+    """Azure: the cloud that the vault is in. In AWS the region tells its partition."""
     tenant_id: UUID | None = None
     """Azure: the directory that the vault belongs to."""
     client_id: UUID | None = None
     """Azure, with the CSI driver: the workload identity that reads; None is the node's own."""
-    region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")] | None = None
-    """AWS: such as `eu-west-1`."""
+    region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2,4}(-[a-z]+)+-\d{1,2}$")] | None = (
+        None
+    )
+    """AWS: such as `eu-west-1`, `us-gov-west-1`, `cn-north-1` or `eusc-de-east-1`."""
     store: StoreReference | None = None
     """The store to use with External Secrets, instead of one made from this reference."""
     service_account: Name | None = None
@@ -105,6 +118,8 @@ class SecretReference(WireModel):
             self._need("region", "the region of the secret, such as eu-west-1")
             for field in ("vault", "tenantId", "clientId"):
                 self._refuse(field, "it is for azure-key-vault")
+            if self.cloud is not AzureCloud.PUBLIC:
+                self._refuse("cloud", "the region tells which partition it is in")
         for index, item in enumerate(self.objects):
             _check_object(self.provider, index, item)
         return self

@@ -28,7 +28,17 @@ AWS = {
 }
 
 
-@pytest.mark.parametrize("reference", [AZURE, AWS])
+@pytest.mark.parametrize(
+    "reference",
+    [
+        AZURE,
+        AZURE | {"cloud": "us-government"},
+        AZURE | {"cloud": "china"},
+        AWS,
+        AWS | {"region": "us-gov-west-1"},
+        AWS | {"region": "cn-northwest-1"},
+    ],
+)
 def test_a_complete_reference_is_taken(reference: dict[str, Any]) -> None:
     assert SecretReference.model_validate(reference).to_wire()["name"] == reference["name"]
 
@@ -51,7 +61,10 @@ def test_a_complete_reference_is_taken(reference: dict[str, Any]) -> None:
         (AZURE, {"objects": [{"name": "a", "key": "k"}, {"name": "b", "key": "k"}]}, "2 times"),
         (AZURE, {"objects": [{"name": "a", "key": "k", "value": "s3cret"}]}, "not permitted"),
         (AZURE, {"vault": "--kubeconfig=/etc/x"}, "pattern"),
+        (AZURE, {"cloud": "AzureChinaCloud"}, "public.*us-government.*china"),
         (AWS, {"region": None}, "region is missing"),
+        (AWS, {"region": "aws-global"}, "pattern"),
+        (AWS, {"cloud": "china"}, "cloud does not fit aws-secrets-manager"),
         (AWS, {"vault": "kv-edge"}, "vault does not fit aws-secrets-manager"),
         (AWS, {"objects": [{"name": "a", "key": "k", "type": "cert"}]}, r"objects\[0\].type"),
     ],
@@ -61,6 +74,11 @@ def test_what_does_not_fit_is_named(
 ) -> None:
     with pytest.raises(ValidationError, match=words):
         SecretReference.model_validate(reference | change)
+
+
+def test_the_public_cloud_need_not_be_named_and_changes_no_digest() -> None:
+    named = SecretReference.model_validate(AZURE | {"cloud": "public"})
+    assert named.to_canonical() == SecretReference.model_validate(AZURE).to_canonical()
 
 
 def test_two_secrets_of_one_name_are_refused() -> None:

@@ -42,6 +42,17 @@ STORE = record(
         azurekv=record(
             "vaultUrl",
             authType={"type": "string", "enum": ["ServicePrincipal", "WorkloadIdentity"]},
+            environmentType={
+                "type": "string",
+                "enum": ["PublicCloud", "USGovernmentCloud", "ChinaCloud", "GermanCloud"],
+            },
+            useAzureSDK={"type": "boolean"},
+            customCloudConfig=record(
+                "activeDirectoryEndpoint",
+                activeDirectoryEndpoint=TEXT,
+                keyVaultEndpoint=TEXT,
+                resourceManagerEndpoint=TEXT,
+            ),
             vaultUrl=TEXT,
             tenantId=TEXT,
             serviceAccountRef=ACCOUNT,

@@ -12,7 +12,12 @@ import yaml
 
 from shared.contract.extension import DriftMode, DriftPolicy
 from shared.contract.reasons import ReasonCode
-from shared.contract.secret_reference import SecretObject, SecretProvider, SecretReference
+from shared.contract.secret_reference import (
+    AzureCloud,
+    SecretObject,
+    SecretProvider,
+    SecretReference,
+)
 from tests.integration.agent.reconcile.conftest import StartEngine, Tools
 from tests.integration.agent.reconcile.secret_kinds import CSI_DRIVER, EXTERNAL_SECRETS
 from tests.integration.agent.reconcile.sources import (
@@ -108,7 +113,8 @@ async def test_a_chart_s_secrets_are_applied_corrected_pruned_and_removed(
 async def test_external_secrets_say_when_the_secret_is_there(
     start_engine: StartEngine, tools: Tools, namespace: str
 ) -> None:
-    release = Release("web", namespace, overlay(config_map("one", a="1")), secrets=(azure(),))
+    secret = azure(cloud=AzureCloud.CHINA)
+    release = Release("web", namespace, overlay(config_map("one", a="1")), secrets=(secret,))
 
     def told(kind: str) -> None:
         ready = {"type": "Ready", "status": "True", "reason": "SecretSynced", "message": ""}
@@ -132,6 +138,9 @@ async def test_external_secrets_say_when_the_secret_is_there(
             ]
             store = tools.get("secretstore", "tls", "-n", namespace)["spec"]["provider"]["azurekv"]
             assert store["serviceAccountRef"] == {"name": "web"}
+            assert (store["environmentType"], store["useAzureSDK"]) == ("ChinaCloud", True)
+            assert store["vaultUrl"] == "https://kv-edge.vault.azure.cn"
+            assert "microsoftonline.cn" in store["customCloudConfig"]["activeDirectoryEndpoint"]
             told("secretstore")
             told("externalsecret")
             await running.ready("web")

@@ -125,3 +125,61 @@ def test_a_store_that_is_named_is_used_as_it_is() -> None:
 def test_the_operator_s_own_identity_is_never_borrowed() -> None:
     with pytest.raises(StoreUndecided, match="serviceAccount"):
         made(azure(), SecretApi.EXTERNAL_SECRETS)
+
+
+def test_a_vault_of_the_public_cloud_leaves_the_operators_defaults() -> None:
+    [csi] = made(azure(), SecretApi.CSI_DRIVER)
+    store, _ = made(azure(serviceAccount="web"), SecretApi.EXTERNAL_SECRETS)
+    assert "cloudName" not in csi["spec"]["parameters"]
+    assert store["spec"]["provider"]["azurekv"] == {
+        "authType": "WorkloadIdentity",
+        "vaultUrl": "https://kv-edge.vault.azure.net",
+        "tenantId": TENANT,
+        "serviceAccountRef": {"name": "web"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("cloud", "csi_name", "environment", "url"),
+    [
+        (
+            "us-government",
+            "AzureUSGovernmentCloud",
+            "USGovernmentCloud",
+            "https://kv-edge.vault.usgovcloudapi.net",
+        ),
+        ("china", "AzureChinaCloud", "ChinaCloud", "https://kv-edge.vault.azure.cn"),
+    ],
+)
+def test_a_vault_of_a_sovereign_cloud_is_named_as_each_operator_names_it(
+    cloud: str, csi_name: str, environment: str, url: str
+) -> None:
+    [csi] = made(azure(cloud=cloud), SecretApi.CSI_DRIVER)
+    store, _ = made(azure(cloud=cloud, serviceAccount="web"), SecretApi.EXTERNAL_SECRETS)
+    assert csi["spec"]["parameters"]["cloudName"] == csi_name
+    provider = store["spec"]["provider"]["azurekv"]
+    assert (provider["environmentType"], provider["vaultUrl"]) == (environment, url)
+
+
+def test_workload_identity_in_china_goes_to_the_host_that_issues_it() -> None:
+    store, _ = made(azure(cloud="china", serviceAccount="web"), SecretApi.EXTERNAL_SECRETS)
+    provider = store["spec"]["provider"]["azurekv"]
+    issuer = provider["customCloudConfig"]["activeDirectoryEndpoint"]
+    assert (provider["useAzureSDK"], issuer) == (True, "https://login.partner.microsoftonline.cn/")
+    assert (
+        "useAzureSDK"
+        not in made(azure(cloud="us-government", serviceAccount="web"), SecretApi.EXTERNAL_SECRETS)[
+            0
+        ]["spec"]["provider"]["azurekv"]
+    )
+
+
+@pytest.mark.parametrize("region", ["us-gov-west-1", "cn-north-1", "eusc-de-east-1"])
+def test_a_region_of_another_aws_partition_goes_to_the_operators_as_it_is(region: str) -> None:
+    arn = "arn:aws-us-gov:secretsmanager:us-gov-west-1:123456789012:secret:prod/db-AbCdEf"
+    reference = aws(region=region, serviceAccount="web", objects=[{"name": arn, "key": "db"}])
+    [csi] = made(reference, SecretApi.CSI_DRIVER)
+    store, secret = made(reference, SecretApi.EXTERNAL_SECRETS)
+    assert csi["spec"]["parameters"]["region"] == region
+    assert store["spec"]["provider"]["aws"]["region"] == region
+    assert secret["spec"]["data"][0]["remoteRef"] == {"key": arn}
