@@ -9,7 +9,7 @@ from shared.domain.errors import ArcBridgeError
 from shared.services import audit
 from shared.services.caller import Caller
 from shared.services.hot_path import HotPath
-from shared.services.preconditions import check_version
+from shared.services.preconditions import check_version, hold
 from shared.store.json import jsonb
 from shared.store.queries import load
 from shared.store.transaction import Row, Transaction
@@ -29,6 +29,7 @@ async def put(
 ) -> ArtifactPolicy:
     """Set it; what is said already changes nothing. Raises PreconditionFailed."""
     async with cp.db.tenant(caller.tenant) as tx:
+        await hold(tx, caller.tenant, _SUBJECT)
         row = await tx.one(_Q.read, tenant=caller.tenant)
         before = _policy(row)
         check_version(if_match, int(before.etag))

@@ -17,6 +17,7 @@ from shared.services.caller import Caller
 from shared.services.cluster_view import cluster_of, extension_of, object_of
 from shared.services.control_plane import ControlPlane
 from shared.services.events import EventFilter
+from shared.services.preconditions import check_version
 from shared.store.json import jsonb
 from shared.store.queries import load
 from shared.store.transaction import Row, Transaction
@@ -245,10 +246,7 @@ async def _lock_any(tx: Transaction, caller: Caller, name: str) -> Row:
 
 async def _lock(tx: Transaction, caller: Caller, name: str, if_match: str | None) -> Row:
     row = await _lock_any(tx, caller, name)
-    if if_match not in (None, str(row["version"])):
-        raise ArcBridgeError(
-            ErrorCode.PRECONDITION_FAILED, "the cluster was changed since it was read"
-        )
+    check_version(if_match, row["version"])
     return row
 
 

@@ -19,7 +19,7 @@ from shared.planner.windows import Window, Windows, standing
 from shared.services import audit, cursors
 from shared.services.caller import Caller
 from shared.services.hot_path import HotPath
-from shared.services.preconditions import check_version
+from shared.services.preconditions import check_version, hold
 from shared.store.json import jsonb
 from shared.store.queries import load
 from shared.store.transaction import Row, Transaction
@@ -91,7 +91,7 @@ async def put(
     _check_zone(spec)
     async with cp.db.tenant(caller.tenant) as tx:
         now = cp.clock()
-        await tx.one(_Q.hold, tenant=caller.tenant)
+        await hold(tx, caller.tenant, "freezes")
         old = await _find(tx, caller.tenant, name)
         _check_match(if_match, old)
         if old is not None and FreezeSpec.model_validate(old["spec"]) == spec:
@@ -124,7 +124,7 @@ async def put(
 async def delete(cp: HotPath, caller: Caller, name: str, if_match: str | None) -> None:
     """Remove a freeze or window. Raises NotFound, and Conflict while a rollout names it."""
     async with cp.db.tenant(caller.tenant) as tx:
-        await tx.one(_Q.hold, tenant=caller.tenant)
+        await hold(tx, caller.tenant, "freezes")
         old = await _find(tx, caller.tenant, name)
         if old is None:
             raise ArcBridgeError(ErrorCode.NOT_FOUND, f"there is no freeze or window {name}")

@@ -6,7 +6,7 @@ from shared.contract.joining_policy import JoiningPolicy, JoiningPolicySpec
 from shared.services import audit
 from shared.services.caller import Caller
 from shared.services.hot_path import HotPath
-from shared.services.preconditions import check_version
+from shared.services.preconditions import check_version, hold
 from shared.store.queries import load
 from shared.store.transaction import Row
 
@@ -25,6 +25,7 @@ async def put(
 ) -> JoiningPolicy:
     """Set it; what is said already changes nothing. Raises PreconditionFailed."""
     async with cp.db.tenant(caller.tenant) as tx:
+        await hold(tx, caller.tenant, _SUBJECT)
         row = await tx.one(_Q.read, tenant=caller.tenant)
         before = _policy(row)
         check_version(if_match, int(before.etag))

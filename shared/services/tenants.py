@@ -87,6 +87,7 @@ async def get(cp: HotPath, caller: Caller, name: str) -> Tenant:
 async def patch(cp: ControlPlane, caller: Caller, name: str, change: TenantPatch) -> Tenant:
     """Set the quotas. What the tenant has beyond them stays; it only gets no more."""
     async with cp.db.platform() as tx:
+        await tx.one(_Q.lock, tenant=name)
         before = await _read(tx, name, cp.clock())
         await tx.execute(_Q.change_quotas, tenant=name, quotas=jsonb(change.quotas.to_canonical()))
         await _note(tx, caller, name, "tenant.quotas", change.reason, change.quotas, before.quotas)

@@ -1,12 +1,9 @@
 -- Freezes and windows: when a tenant's rollouts may release.
 
 -- name: share
--- Held by a look at a rollout until it is committed, so that a freeze that was answered for holds.
+-- Held by a look at a rollout until it is committed, so that a freeze that was answered for holds:
+-- a change takes the same lock for itself alone, and so waits for the looks that do not know of it.
 select pg_advisory_xact_lock_shared(hashtextextended('freezes/' || %(tenant)s, 0));
-
--- name: hold
--- Wait for the looks that are under way, which do not know of the change yet.
-select pg_advisory_xact_lock(hashtextextended('freezes/' || %(tenant)s, 0));
 
 -- name: of_rollout
 -- The freezes and windows that a rollout names, and the tenant's global ones.

@@ -13,6 +13,10 @@ select
 -- Whether the database answers.
 select 1 as alive;
 
+-- name: advisory_lock
+-- Wait for a named lock and hold it until the transaction ends.
+select pg_advisory_xact_lock(hashtextextended(%(name)s, 0));
+
 -- name: try_advisory_lock
 -- Hold a named lock until the transaction ends; false when another transaction holds it.
 select pg_try_advisory_xact_lock(hashtextextended(%(name)s, 0)) as held;

@@ -130,6 +130,22 @@ async def test_an_override_is_for_a_while_only(fleet: Fleet, hours: int) -> None
     assert caught.value.code is ErrorCode.INVALID_REQUEST
 
 
+async def test_of_several_overrides_that_saw_the_same_version_one_counts(fleet: Fleet) -> None:
+    fleet.connect("a")
+    await put(fleet, "year-end", STOP)
+    made = await published(fleet)
+    etag = (await read(fleet, made)).etag
+    fleet.outcome = lambda cluster, digest: None
+    now = fleet.plane.clock()
+    hows = [FreezeOverride(reason="x", expires_at=now + timedelta(hours=h)) for h in (1, 2, 3)]
+    answers = await asyncio.gather(
+        *(freeze_override.override(fleet.plane, RESPONDER, made, etag, how) for how in hows),
+        return_exceptions=True,
+    )
+    refused = [answer for answer in answers if isinstance(answer, ArcBridgeError)]
+    assert [refusal.code for refusal in refused] == [ErrorCode.PRECONDITION_FAILED] * 2
+
+
 async def test_what_cannot_be_meant_is_refused(fleet: Fleet) -> None:
     fleet.connect("a")
     with pytest.raises(ArcBridgeError, match="no IANA time zone"):
