@@ -83,12 +83,14 @@ def _program(text: str) -> Any:
 
 
 def _holds(program: Any, obj: Object) -> bool:
-    """True when the expression does; a field that is not there yet makes it false."""
+    """True when the expression does; a field that is not there yet, or of another type than the
+    expression takes it for, makes it false."""
     from celpy import adapter, celtypes, evaluation
 
-    fields = {name: adapter.json_to_cel(obj.get(name) or {}) for name in _FIELDS}
     try:
+        fields = {name: adapter.json_to_cel(obj.get(name) or {}) for name in _FIELDS}
         answer = program.evaluate(fields)
-    except evaluation.CELEvalError:
+    # The library lets Python's own errors through: a list that is null, a number beyond 64 bits.
+    except (evaluation.CELEvalError, TypeError, ValueError, ArithmeticError):
         return False
     return isinstance(answer, celtypes.BoolType) and bool(answer)

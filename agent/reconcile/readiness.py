@@ -1,7 +1,8 @@
 """Whether a live object is what its spec asks for: the kstatus algorithm, for any kind.
 
-Pure: it looks at one object and calls nobody. An object whose controller has not seen its newest
-generation is never ready, so the health of what was there before never counts.
+Pure: it looks at one object, whatever shape that is in, and calls nobody. An object whose
+controller has not seen its newest generation is never ready, so the health of what was there before
+never counts.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from agent.reconcile.readiness_types import (
     conditions_of,
     current,
     failed,
+    generation_at,
     in_progress,
-    optional_count_at,
     text_at,
     unknown,
+    value_at,
+    words_of,
 )
 
 __all__ = ["ObjectStatus", "Readiness", "compute"]
@@ -34,16 +37,25 @@ def compute(obj: dict[str, Any] | None, *, now: datetime | None = None) -> Readi
     """
     if not obj:
         return Readiness(ObjectStatus.NOT_FOUND, "Resource not found", "NotFound")
-    if any(not isinstance(obj.get(part) or {}, dict) for part in ("metadata", "spec", "status")):
-        return unknown("Malformed", "metadata, spec or status is not an object")
     return (
-        _terminating(obj)
+        _malformed(obj)
+        or _terminating(obj)
         or _generation(obj)
+        or _malformed_conditions(obj)
         or _standard_conditions(obj)
         or _by_kind(obj, now or datetime.now(UTC))
         or _ready_condition(obj)
         or current("Resource is current")
     )
+
+
+def _malformed(obj: Any) -> Readiness | None:
+    """What cannot be read is not taken for health."""
+    if not isinstance(obj, dict):
+        return unknown("Malformed", "The resource is not an object")
+    if any(not isinstance(obj.get(part), dict | None) for part in ("metadata", "status")):
+        return unknown("Malformed", "metadata or status is not an object")
+    return None
 
 
 def _terminating(obj: Object) -> Readiness | None:
@@ -53,23 +65,37 @@ def _terminating(obj: Object) -> Readiness | None:
 
 
 def _generation(obj: Object) -> Readiness | None:
-    generation = optional_count_at(obj, "metadata", "generation")
-    observed = optional_count_at(obj, "status", "observedGeneration")
+    generation = generation_at(obj, "metadata", "generation")
+    observed = generation_at(obj, "status", "observedGeneration")
     if generation is None or observed is None or generation == observed:
         return None
-    kind = obj.get("kind", "Resource")
+    kind = text_at(obj, "kind", default="Resource")
     return in_progress(
         "LatestGenerationNotObserved",
         f"{kind} generation is {generation}, but latest observed generation is {observed}",
     )
 
 
+def _malformed_conditions(obj: Object) -> Readiness | None:
+    conditions = value_at(obj, "status", "conditions")
+    if conditions is None or (isinstance(conditions, list) and all(map(_is_condition, conditions))):
+        return None
+    return unknown("Malformed", "status.conditions is not a list of conditions")
+
+
+def _is_condition(found: Any) -> bool:
+    words = ("type", "status", "reason", "message")
+    if not isinstance(found, dict):
+        return found is None
+    return all(isinstance(found.get(word), str | None) for word in words)
+
+
 def _standard_conditions(obj: Object) -> Readiness | None:
     for found in conditions_of(obj):
         if found["type"] == "Reconciling" and found.get("status") == "True":
-            return in_progress(*_words(found))
+            return in_progress(*words_of(found))
         if found["type"] == "Stalled" and found.get("status") == "True":
-            return failed(*_words(found))
+            return failed(*words_of(found))
     return None
 
 
@@ -84,16 +110,12 @@ def _ready_condition(obj: Object) -> Readiness | None:
     ready = condition(obj, "Ready")
     if ready is None:
         return None
-    generation = optional_count_at(obj, "metadata", "generation")
-    observed = optional_count_at(ready, "observedGeneration")
+    generation = generation_at(obj, "metadata", "generation")
+    observed = generation_at(ready, "observedGeneration")
     if generation is not None and observed is not None and observed < generation:
         return in_progress("LatestGenerationNotObserved", "The Ready condition is an older one")
     if ready.get("status") == "True":
         return current("Resource is Ready")
     if ready.get("status") in ("False", "Unknown"):
-        return in_progress(*_words(ready))
+        return in_progress(*words_of(ready))
     return unknown("UnknownConditionStatus", f"Ready is {ready.get('status')!r}")
-
-
-def _words(found: Object) -> tuple[str, str]:
-    return str(found.get("reason", "")), str(found.get("message", ""))

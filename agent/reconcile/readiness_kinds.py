@@ -1,8 +1,10 @@
 """When the built-in kinds are ready: kstatus' rules, in its order, one function per kind.
 
-The rules are those of sigs.k8s.io/cli-utils/pkg/kstatus. Two are stricter here: an APIService has
-to be Available, and Flux's objects have to have been looked at. A LoadBalancer service is judged
-as kstatus does, by its cluster address: where nothing hands out others it would never be ready.
+The rules are those of sigs.k8s.io/cli-utils/pkg/kstatus. Some are stricter here: a pod that failed
+has failed (kstatus calls it current, because it is over), init containers may be crash looping too,
+an APIService has to be Available, and a PodDisruptionBudget and Flux's objects have to have been
+looked at. A LoadBalancer service is judged as kstatus does, by its cluster address: where nothing
+hands out others it would never be ready.
 """
 
 from __future__ import annotations
@@ -18,10 +20,14 @@ from agent.reconcile.readiness_types import (
     count_at,
     current,
     failed,
+    generation_at,
     in_progress,
+    items_at,
     optional_count_at,
     text_at,
     unknown,
+    value_at,
+    words_of,
 )
 
 Rule = Callable[[Object, datetime], Readiness]
@@ -170,7 +176,7 @@ def _running_pod(obj: Object) -> Readiness:
 def _pending_pod(obj: Object, now: datetime) -> Readiness:
     scheduled = condition(obj, "PodScheduled") or {}
     if (scheduled.get("status"), scheduled.get("reason")) == ("False", "Unschedulable"):
-        if now - SCHEDULE_WINDOW < _created(obj, now):
+        if now - SCHEDULE_WINDOW < _created(obj):
             return in_progress("PodNotScheduled", "Pod has not been scheduled")
         return failed("PodUnschedulable", "Pod could not be scheduled")
     return in_progress("PodPending", "Pod is in the Pending phase")
@@ -180,16 +186,18 @@ def crash_looping(obj: Object) -> list[str]:
     """Names of the pod's containers that wait in CrashLoopBackOff."""
     names = []
     for field in ("initContainerStatuses", "containerStatuses"):
-        for container in (obj.get("status") or {}).get(field) or ():
-            waiting = (container.get("state") or {}).get("waiting") or {}
-            if waiting.get("reason") == "CrashLoopBackOff":
-                names.append(str(container.get("name", "")))
+        for container in items_at(obj, "status", field):
+            if text_at(container, "state", "waiting", "reason") == "CrashLoopBackOff":
+                names.append(text_at(container, "name"))
     return names
 
 
 def pod_disruption_budget(obj: Object, now: datetime) -> Readiness:
     """policy PodDisruptionBudget."""
-    return _not_observed(obj) or current("AllowedDisruptions has been computed.")
+    generation = generation_at(obj, "metadata", "generation")
+    if generation is not None and generation_at(obj, "status", "observedGeneration") is None:
+        return in_progress("NoObservedGeneration", "Missing .status.observedGeneration")
+    return current("AllowedDisruptions has been computed.")
 
 
 def job(obj: Object, now: datetime) -> Readiness:
@@ -203,6 +211,8 @@ def job(obj: Object, now: datetime) -> Readiness:
         return current(f"Job Completed. succeeded: {succeeded}/{completions}")
     if _is_true(obj, "Failed"):
         return failed("JobFailed", f"Job Failed. failed: {failures}/{completions}")
+    if _is_true(obj, "Suspended") and value_at(obj, "spec", "suspend") is True:
+        return current("Job is suspended")
     if not text_at(obj, "status", "startTime"):
         return in_progress("JobNotStarted", "Job not started")
     return current(f"Job in progress. success:{succeeded}, active: {active}, failed: {failures}")
@@ -219,8 +229,8 @@ def service(obj: Object, now: datetime) -> Readiness:
 def custom_resource_definition(obj: Object, now: datetime) -> Readiness:
     """apiextensions.k8s.io CustomResourceDefinition."""
     for found in conditions_of(obj):
-        kind, status, reason = found["type"], found.get("status"), str(found.get("reason", ""))
-        message = str(found.get("message", ""))
+        kind, status = found["type"], found.get("status")
+        reason, message = words_of(found)
         if kind == "NamesAccepted" and status == "False":
             return failed(reason, message)
         if kind == "Established" and status == "False" and reason != "Installing":
@@ -236,13 +246,8 @@ def api_service(obj: Object, now: datetime) -> Readiness:
     if available is None:
         return in_progress("NotObserved", "Availability is not known yet")
     if available.get("status") != "True":
-        return in_progress(str(available.get("reason", "")), str(available.get("message", "")))
+        return in_progress(*words_of(available))
     return current("APIService is available")
-
-
-def namespace(obj: Object, now: datetime) -> Readiness:
-    """Namespace."""
-    return current("Namespace is active")
 
 
 def flux_object(obj: Object, now: datetime) -> Readiness:
@@ -253,7 +258,7 @@ def flux_object(obj: Object, now: datetime) -> Readiness:
         return in_progress("NotObserved", "Flux has not looked at it yet")
     if ready.get("status") == "True":
         return current("Resource is Ready")
-    return in_progress(str(ready.get("reason", "")), str(ready.get("message", "")))
+    return in_progress(*words_of(ready))
 
 
 def always(obj: Object, now: datetime) -> Readiness:
@@ -264,7 +269,6 @@ def always(obj: Object, now: datetime) -> Readiness:
 RULES: dict[tuple[str, str], Rule] = {
     ("", "ConfigMap"): always,
     ("", "Secret"): always,
-    ("", "Namespace"): namespace,
     ("", "PersistentVolumeClaim"): persistent_volume_claim,
     ("", "Pod"): pod,
     ("", "Service"): service,
@@ -291,16 +295,17 @@ def _is_true(obj: Object, kind: str) -> bool:
 
 
 def _not_observed(obj: Object) -> Readiness | None:
-    if optional_count_at(obj, "metadata", "generation") is None:
+    if generation_at(obj, "metadata", "generation") is None:
         return in_progress("NoGeneration", "Missing .metadata.generation")
-    if optional_count_at(obj, "status", "observedGeneration") is None:
+    if generation_at(obj, "status", "observedGeneration") is None:
         return in_progress("NoObservedGeneration", "Missing .status.observedGeneration")
     return None
 
 
-def _created(obj: Object, default: datetime) -> datetime:
+def _created(obj: Object) -> datetime:
+    """When it was made; without a date, long ago."""
     try:
         created = datetime.fromisoformat(text_at(obj, "metadata", "creationTimestamp"))
     except ValueError:
-        return default
+        return datetime.min.replace(tzinfo=UTC)
     return created if created.tzinfo else created.replace(tzinfo=UTC)

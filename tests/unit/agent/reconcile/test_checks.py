@@ -65,6 +65,21 @@ def test_an_answer_that_is_no_truth_value_is_not_ready() -> None:
     assert not judge([KEY], {KEY: database(phase="x")}, checks("status.phase")).is_ready
 
 
+@pytest.mark.parametrize("odd", [None, 3, 1.5, "x", True, {"a": None}, 10**30, float("inf")])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "status.seen.exists(c, c.type == 'Ready' && c.status == 'True')",
+        "size(status.seen) > 7 && int(status.seen) > 7",
+        "status.seen['a'] == 'b'",
+        "timestamp(status.seen) < timestamp('2020-01-01T00:00:00Z')",
+    ],
+)
+def test_a_field_of_another_type_is_not_ready_yet(text: str, odd: Any) -> None:
+    (found,) = judge([KEY], {KEY: database(seen=odd)}, checks(text)).unready
+    assert found[1].reason == "CheckNotMet"
+
+
 def test_what_is_not_cel_is_refused_before_anything_is_applied() -> None:
     with pytest.raises(StepFailed) as caught:
         checks("status.phase ==")
