@@ -15,7 +15,9 @@ from pathlib import Path
 from dev.stack.clusters import tool
 from shared.contract.canonical import digest, digest_bytes
 from shared.contract.desired import DesiredDocument, DesiredExtension, DesiredState
-from shared.contract.extension import HelmArchive, HelmSource, ResolvedSpec, Source
+from shared.contract.extension import ResolvedSpec
+from shared.contract.helm_source import HelmArchive, HelmSource
+from shared.contract.source import Source
 
 GREETING = "measured beside the bare work"
 NAMESPACE = "default"

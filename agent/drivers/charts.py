@@ -20,7 +20,7 @@ from agent.drivers.credentials import Credentials
 from agent.drivers.download import Download, Downloader, DownloadFailed
 from agent.drivers.origin import PUBLIC, Access, content_of
 from agent.errors import StepFailed
-from shared.contract.extension import HelmSource
+from shared.contract.helm_source import HelmSource
 from shared.contract.reasons import ReasonCode
 
 _KEPT = 32

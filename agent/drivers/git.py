@@ -25,7 +25,7 @@ from agent.drivers.git_wire import (
 from agent.drivers.origin import content_of
 from agent.drivers.process import environment, run_tool
 from agent.errors import ToolError, ToolTimedOut
-from shared.contract.extension import GitOverlay
+from shared.contract.kustomize_source import GitOverlay
 
 _PACK_LIMIT = 32 * 1024 * 1024
 _REFERENCES_LIMIT = 16 * 1024 * 1024

@@ -17,7 +17,7 @@ from agent.drivers.git import Git
 from agent.drivers.origin import PUBLIC, Access, content_of
 from agent.errors import StepFailed
 from shared.contract.canonical import digest_bytes
-from shared.contract.extension import KustomizeSource, OverlayArchive
+from shared.contract.kustomize_source import KustomizeSource, OverlayArchive
 from shared.contract.reasons import ReasonCode
 
 _ARCHIVE_LIMIT = 32 * 1024 * 1024

@@ -13,7 +13,7 @@ from agent.errors import KubeForbidden, KubeNotFound, StepFailed
 from agent.kube.client import KubeClient
 from agent.kube.discovery import Resource
 from agent.reconcile.work import Work, acting_for
-from shared.contract.extension import CredentialsReference
+from shared.contract.artifact import CredentialsReference
 from shared.contract.reasons import ReasonCode
 
 _SECRETS = Resource("", "v1", "Secret", "secrets", namespaced=True)

@@ -14,7 +14,8 @@ from agent.kube.client import KubeClient
 from agent.reconcile.manifest_deployer import Build
 from agent.reconcile.objects import Object
 from agent.reconcile.work import Work
-from shared.contract.extension import FluxSource, ResolvedSpec
+from shared.contract.extension import ResolvedSpec
+from shared.contract.flux_source import FluxSource
 from shared.contract.reasons import ReasonCode
 
 _SOURCE = "source.toolkit.fluxcd.io/v1"

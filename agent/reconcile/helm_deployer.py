@@ -50,7 +50,7 @@ from agent.reconcile.releases import (
     unlocked,
 )
 from agent.reconcile.work import REMOVED, Action, Applied, Work, acting_for
-from shared.contract.extension import CrdPolicy, HelmSource
+from shared.contract.helm_source import CrdPolicy, HelmSource
 from shared.contract.reasons import ReasonCode
 from shared.contract.states import ExtensionPhase
 from shared.telemetry.logs import get_logger

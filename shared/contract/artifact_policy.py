@@ -12,8 +12,11 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import Field, StringConstraints
 
+from shared.contract.artifact import CosignKey
 from shared.contract.base import Reason, Text, Timestamp, WireModel
-from shared.contract.extension import CosignKey, HelmSource, KustomizeSource, Source
+from shared.contract.helm_source import HelmSource
+from shared.contract.kustomize_source import KustomizeSource
+from shared.contract.source import Source
 
 _PATTERN = (
     r"^(https|oci|ssh)://(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:\d{1,5})?(/[^\s?#@%*]*)?$"

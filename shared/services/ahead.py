@@ -13,8 +13,8 @@ from operator import itemgetter
 from typing import Final
 from uuid import UUID
 
-from shared.contract.extension import Source
 from shared.contract.plan import PredictedTimes
+from shared.contract.source import Source
 from shared.contract.states import RolloutKind
 from shared.domain.goals import Goal
 from shared.planner.view import Found, Lack

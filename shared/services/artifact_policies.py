@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shared.contract.artifact_policy import ArtifactPolicy, ArtifactPolicySpec
 from shared.contract.errors import ErrorCode, FieldError
-from shared.contract.extension import Source
+from shared.contract.source import Source
 from shared.domain.errors import ArcBridgeError
 from shared.services import audit
 from shared.services.caller import Caller

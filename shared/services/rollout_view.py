@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from shared.contract.extension import Source
 from shared.contract.rollout import WaitingFor
+from shared.contract.source import Source
 from shared.contract.states import (
     RolloutKind,
     RolloutState,

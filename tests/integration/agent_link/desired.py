@@ -6,7 +6,9 @@ import uuid
 
 from shared.contract.canonical import digest
 from shared.contract.desired import DesiredExtension, DesiredState
-from shared.contract.extension import KustomizeSource, ResolvedSpec, Source
+from shared.contract.extension import ResolvedSpec
+from shared.contract.kustomize_source import KustomizeSource
+from shared.contract.source import Source
 
 CONFIG_MAP = """
 apiVersion: v1

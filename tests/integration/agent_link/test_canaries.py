@@ -18,7 +18,9 @@ from agent.credentials.secret import IdentitySecret
 from dev.state import state_directory
 from shared.contract.canonical import digest_bytes
 from shared.contract.desired import DesiredExtension
-from shared.contract.extension import HelmSource, KustomizeSource, OverlayArchive, Source
+from shared.contract.helm_source import HelmSource
+from shared.contract.kustomize_source import KustomizeSource, OverlayArchive
+from shared.contract.source import Source
 from shared.contract.states import ExtensionPhase
 from tests.integration.agent.reconcile.https_server import Page, https_server
 from tests.integration.agent.reconcile.sources import (

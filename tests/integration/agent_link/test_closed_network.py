@@ -9,7 +9,9 @@ import yaml
 
 from shared.contract.canonical import digest, digest_bytes
 from shared.contract.desired import DesiredExtension, DesiredState
-from shared.contract.extension import HelmSource, ResolvedSpec, Source
+from shared.contract.extension import ResolvedSpec
+from shared.contract.helm_source import HelmSource
+from shared.contract.source import Source
 from shared.contract.states import ExtensionPhase
 from tests.fakes.connect_proxy import ConnectProxy
 from tests.fakes.control_plane import FakeControlPlane

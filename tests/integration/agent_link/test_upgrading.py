@@ -13,8 +13,10 @@ from typing import Any
 from dev.state import state_directory
 from shared.contract.canonical import digest, digest_bytes
 from shared.contract.desired import DesiredExtension, DesiredState
-from shared.contract.extension import HelmArchive, HelmSource, Readiness, ResolvedSpec, Source
+from shared.contract.extension import Readiness, ResolvedSpec
+from shared.contract.helm_source import HelmArchive, HelmSource
 from shared.contract.reasons import ReasonCode
+from shared.contract.source import Source
 from shared.contract.states import ExtensionPhase
 from shared.contract.status import StatusEvent
 from tests.integration.agent.reconcile.sources import archive

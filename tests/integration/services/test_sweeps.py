@@ -9,8 +9,10 @@ from psycopg.types.json import Jsonb
 from shared.contract.canonical import digest
 from shared.contract.cluster import DriftAccept, DriftAction
 from shared.contract.errors import ErrorCode
-from shared.contract.extension import KustomizeSource, ResolvedSpec, Source
+from shared.contract.extension import ResolvedSpec
+from shared.contract.kustomize_source import KustomizeSource
 from shared.contract.reasons import ReasonCode
+from shared.contract.source import Source
 from shared.contract.states import ConnectionState, DriftKind
 from shared.domain.errors import ArcBridgeError
 from shared.services import clusters, connectivity, desired, drift, drift_sweep, events

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from arcbridge.packing import PackingError, pack_chart, pack_overlay
-from shared.contract.extension import HelmArchive, KustomizeSource
+from shared.contract.helm_source import HelmArchive
+from shared.contract.kustomize_source import KustomizeSource
 
 
 def write(root: Path, files: dict[str, str]) -> Path:

@@ -5,17 +5,12 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
+from shared.contract.artifact import Verification
 from shared.contract.artifact_policy import ArtifactPolicySpec
-from shared.contract.extension import (
-    FluxKustomization,
-    FluxSource,
-    GitOverlay,
-    HelmSource,
-    KustomizeSource,
-    OverlayArchive,
-    Source,
-    Verification,
-)
+from shared.contract.flux_source import FluxKustomization, FluxSource
+from shared.contract.helm_source import HelmSource
+from shared.contract.kustomize_source import GitOverlay, KustomizeSource, OverlayArchive
+from shared.contract.source import Source
 
 DIGEST = "sha256:" + "0" * 64
 KEY = "-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----"

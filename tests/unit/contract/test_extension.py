@@ -9,13 +9,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from shared.contract.canonical import digest, digest_bytes
-from shared.contract.extension import (
-    ExtensionManifest,
-    FluxSource,
-    HelmSource,
-    KustomizeSource,
-    merge_values,
-)
+from shared.contract.extension import ExtensionManifest, merge_values
+from shared.contract.flux_source import FluxSource
+from shared.contract.helm_source import HelmSource
+from shared.contract.kustomize_source import KustomizeSource
 
 CHART = b"not really a chart"
 

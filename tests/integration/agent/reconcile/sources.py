@@ -14,16 +14,11 @@ import yaml
 
 from shared.contract.canonical import digest, digest_bytes
 from shared.contract.desired import DesiredDocument, DesiredExtension, DesiredState
-from shared.contract.extension import (
-    DriftPolicy,
-    HelmArchive,
-    HelmSource,
-    KustomizeSource,
-    Readiness,
-    ResolvedSpec,
-    Source,
-)
+from shared.contract.extension import DriftPolicy, Readiness, ResolvedSpec
+from shared.contract.helm_source import HelmArchive, HelmSource
+from shared.contract.kustomize_source import KustomizeSource
 from shared.contract.secret_reference import SecretReference
+from shared.contract.source import Source
 
 CLUSTER_ID = uuid.UUID("01900000-0000-7000-8000-000000000001")
 

@@ -13,15 +13,12 @@ import pytest
 import yaml
 
 from agent.reconcile.seam import ReconcileSettings
+from shared.contract.artifact import CredentialsReference
 from shared.contract.canonical import digest_bytes
-from shared.contract.extension import (
-    CredentialsReference,
-    HelmSource,
-    KustomizeSource,
-    OverlayArchive,
-    Source,
-)
+from shared.contract.helm_source import HelmSource
+from shared.contract.kustomize_source import KustomizeSource, OverlayArchive
 from shared.contract.reasons import ReasonCode
+from shared.contract.source import Source
 from tests.integration.agent.reconcile.conftest import StartEngine, Tools
 from tests.integration.agent.reconcile.https_server import Page, https_server
 from tests.integration.agent.reconcile.sources import Release, archive, chart_archive

@@ -6,13 +6,7 @@ import json
 from datetime import timedelta
 
 from agent.reconcile.seam import EventDraft
-from shared.contract.extension import (
-    DriftIgnore,
-    DriftMode,
-    DriftPolicy,
-    DriftTarget,
-    Readiness,
-)
+from shared.contract.extension import DriftIgnore, DriftMode, DriftPolicy, DriftTarget, Readiness
 from shared.contract.reasons import ReasonCode
 from tests.integration.agent.reconcile.conftest import StartEngine, Tools
 from tests.integration.agent.reconcile.sources import (

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from agent.reconcile.seam import ReconcileGate
-from shared.contract.extension import HelmSource, Source
+from shared.contract.helm_source import HelmSource
 from shared.contract.reasons import ReasonCode
+from shared.contract.source import Source
 from tests.integration.agent.reconcile.conftest import StartEngine, Tools
 from tests.integration.agent.reconcile.sources import (
     Release,

@@ -14,8 +14,9 @@ import pytest
 import yaml
 
 from agent.reconcile.flux import flux_objects
-from shared.contract.extension import FluxHelmRelease, FluxKustomization, FluxSource, Source
+from shared.contract.flux_source import FluxHelmRelease, FluxKustomization, FluxSource
 from shared.contract.reasons import ReasonCode
+from shared.contract.source import Source
 from tests.integration.agent.reconcile.conftest import StartEngine, Tools
 from tests.integration.agent.reconcile.sources import Release
 

@@ -18,14 +18,10 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from agent.drivers.archive import read_files
 from agent.drivers.download import Downloader, DownloadFailed, DownloadPolicy
 from agent.drivers.git import Git
-from shared.contract.extension import (
-    CredentialsReference,
-    GitOverlay,
-    GitVerification,
-    KustomizeSource,
-    Source,
-)
+from shared.contract.artifact import CredentialsReference
+from shared.contract.kustomize_source import GitOverlay, GitVerification, KustomizeSource
 from shared.contract.reasons import ReasonCode
+from shared.contract.source import Source
 from tests.integration.agent.reconcile.conftest import StartEngine, Tools
 from tests.integration.agent.reconcile.git_server import (
     LINK,

@@ -10,8 +10,10 @@ import pytest
 import yaml
 
 from agent.reconcile.seam import ReconcileGate
-from shared.contract.extension import CrdPolicy, DriftMode, DriftPolicy, Source
+from shared.contract.extension import DriftMode, DriftPolicy
+from shared.contract.helm_source import CrdPolicy
 from shared.contract.reasons import ReasonCode
+from shared.contract.source import Source
 from tests.integration.agent.reconcile.conftest import StartEngine, Tools
 from tests.integration.agent.reconcile.sources import (
     DEPLOYMENT,

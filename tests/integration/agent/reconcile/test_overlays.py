@@ -13,8 +13,9 @@ import pytest
 
 from agent.drivers.download import Downloader, DownloadFailed, DownloadPolicy
 from shared.contract.canonical import digest_bytes
-from shared.contract.extension import KustomizeSource, OverlayArchive, Source
+from shared.contract.kustomize_source import KustomizeSource, OverlayArchive
 from shared.contract.reasons import ReasonCode
+from shared.contract.source import Source
 from tests.integration.agent.reconcile.conftest import StartEngine, Tools
 from tests.integration.agent.reconcile.connect_proxy import connect_proxy
 from tests.integration.agent.reconcile.https_server import NAME, Page, https_server

@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from shared.contract.canonical import digest_bytes
-from shared.contract.extension import HelmSource, Source
+from shared.contract.helm_source import HelmSource
 from shared.contract.reasons import ReasonCode
+from shared.contract.source import Source
 from tests.integration.agent.reconcile.conftest import StartEngine, Tools
 from tests.integration.agent.reconcile.https_server import Page, https_server
 from tests.integration.agent.reconcile.sources import Release, chart_archive
