@@ -45,6 +45,7 @@ from agent.reconcile.releases import (
     find_releases,
     load_revisions,
     made_by_agent,
+    never_taken_over,
     spec_mark,
     state_of,
     unlocked,
@@ -60,6 +61,7 @@ log = get_logger(__name__)
 HELM_MANAGER = "helm"
 """The field manager of helm's own server-side apply."""
 _HOOK_SECONDS_MIN = 30.0
+_REMOVE_SECONDS = 120.0
 
 
 class HelmDeployer:
@@ -148,25 +150,40 @@ class HelmDeployer:
 
     async def remove(self, record: ExtensionRecord) -> str:
         """Uninstall the release, wherever it is, and take its secrets away; none is success."""
-        await self._uninstall(record)
+        said = await self._leave_releases(record)
         await self._secrets.remove(record)
-        return REMOVED
+        return said or REMOVED
 
-    async def _uninstall(self, record: ExtensionRecord) -> None:
+    async def _leave_releases(self, record: ExtensionRecord) -> str:
+        """Uninstall what is the extension's; what is to be said of releases that are not."""
+        said = []
         places = await find_releases(self._kube, record.extension)
         for namespace, release in sorted(places | {(record.namespace, record.extension)}):
             revisions = await load_revisions(self._kube, namespace, release)
             if not revisions:
                 continue
+            target = HelmTarget(release, namespace, record.as_user or self._kube.as_user)
+            if not any(revision.extension == record.extension for revision in revisions):
+                said.append(f"The release {release} in {namespace} is someone else's, and stays")
+                continue
             await self._recover(revisions)
+            before = never_taken_over(revisions, record.extension)
             try:
-                await self._helm.uninstall(
-                    HelmTarget(release, namespace, record.as_user or self._kube.as_user),
-                    timeout_seconds=120.0,
-                    keep_history=False,
+                if before is None:
+                    await self._helm.uninstall(
+                        target, timeout_seconds=_REMOVE_SECONDS, keep_history=False
+                    )
+                    continue
+                await self._helm.rollback(
+                    target,
+                    before.version,
+                    timeout_seconds=_REMOVE_SECONDS,
+                    description="As it was before ArcBridge",
                 )
             except ToolError as error:
                 raise StepFailed(ReasonCode.UNINSTALL_FAILED, str(error)) from error
+            said.append(f"The release {release} in {namespace} is as it was before")
+        return "; ".join(said)
 
     async def _act(self, work: Work, chart: Chart, secrets: list[Object], *, first: bool) -> Work:
         """Install or upgrade; the work with what is remembered by then."""

@@ -2,31 +2,35 @@
 
 The inventory is the union of what was and what will be before anything is created, and what is
 there once everything unwanted is gone: so an object is never forgotten, whenever the agent dies.
+What someone else had made before is marked in it, and is given back instead of deleted until the
+extension was ready with it.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from agent.drivers.kustomize import Kustomize
 from agent.drivers.overlays import Overlays
 from agent.errors import StepFailed
 from agent.kube.client import FIELD_MANAGER, KubeClient
-from agent.reconcile.apply import apply_objects
+from agent.reconcile.apply import apply_objects, bounded_gather
 from agent.reconcile.artifact_credentials import ArtifactCredentials
+from agent.reconcile.live import get_or_none
 from agent.reconcile.namespaces import refuse_forbidden
 from agent.reconcile.objects import (
     EXTENSION_LABEL,
     MANAGED_BY_LABEL,
     Object,
+    ObjectKey,
     ObjectRef,
     key_of,
     labelled,
     ref_of,
 )
 from agent.reconcile.placement import ensure_namespace, placed_objects
-from agent.reconcile.prune import delete_objects, refuse_above_cap, superfluous
+from agent.reconcile.prune import delete_objects, is_ours, refuse_above_cap, superfluous
 from agent.reconcile.record import ExtensionRecord, InventoryItem
 from agent.reconcile.referenced_secrets import ReferencedSecrets, refuse_twice
 from agent.reconcile.work import REMOVED, Action, Applied, Work, acting_for
@@ -90,10 +94,12 @@ class ManifestDeployer:
                 as_user=work.as_user,
                 fetch_seconds=built - started,
             )
-        wanted = [ref_of(obj) for obj in objects]
         unwanted = superfluous((item.ref for item in work.record.inventory), map(key_of, objects))
-        refuse_above_cap(unwanted, self._prune_cap)
-        union = _with_inventory(work.record, [*wanted, *unwanted], content_digest=None)
+        found = work.record.found
+        refuse_above_cap([ref for ref in unwanted if ref.key not in found], self._prune_cap)
+        found |= await self._found_anew(work, objects)
+        wanted = [ref_of(obj) for obj in objects]
+        union = _with_inventory(work.record, [*wanted, *unwanted], found, content_digest=None)
         await work.save(union)
         await ensure_namespace(self._kube, work.spec.namespace)
         kube = acting_for(self._kube, work.as_user)
@@ -104,8 +110,10 @@ class ManifestDeployer:
             # Where drift is corrected, the declared value wins anyway.
             force=work.spec.drift.mode is DriftMode.CORRECT,
         )
-        await delete_objects(kube, work.name, unwanted, seconds=self._termination_seconds)
-        done = _with_inventory(union, wanted, content_digest=work.content_digest)
+        await delete_objects(
+            kube, work.name, unwanted, seconds=self._termination_seconds, found=found
+        )
+        done = _with_inventory(union, wanted, found, content_digest=work.content_digest)
         await work.save(done)
         return Applied(
             objects=tuple(objects),
@@ -122,10 +130,25 @@ class ManifestDeployer:
         refs = superfluous((item.ref for item in record.inventory), ())
         kube = acting_for(self._kube, record.as_user)
         try:
-            await delete_objects(kube, record.extension, refs, seconds=self._termination_seconds)
+            await delete_objects(
+                kube,
+                record.extension,
+                refs,
+                seconds=self._termination_seconds,
+                found=record.found,
+            )
         except StepFailed as error:
             raise StepFailed(ReasonCode.UNINSTALL_FAILED, str(error)) from error
         return REMOVED
+
+    async def _found_anew(self, work: Work, objects: Sequence[Object]) -> frozenset[ObjectKey]:
+        """Those of the objects that are not in the inventory yet, and that someone else made."""
+        known = {item.ref.key for item in work.record.inventory}
+        new = [obj for obj in objects if key_of(obj) not in known]
+        live = await bounded_gather([get_or_none(self._kube, obj) for obj in new])
+        return frozenset(
+            key_of(obj) for obj in live if obj is not None and not is_ours(obj, work.name)
+        )
 
     async def _build(self, work: Work) -> list[Object]:
         objects = await self._make(work)
@@ -142,9 +165,13 @@ def _labelled(obj: Object, extension: str) -> Object:
 
 
 def _with_inventory(
-    record: ExtensionRecord, refs: Sequence[ObjectRef], *, content_digest: str | None
+    record: ExtensionRecord,
+    refs: Sequence[ObjectRef],
+    found: Collection[ObjectKey],
+    *,
+    content_digest: str | None,
 ) -> ExtensionRecord:
-    items = tuple(InventoryItem.of(ref) for ref in refs)
+    items = tuple(InventoryItem.of(ref, found=ref.key in found) for ref in refs)
     installed = record.installed or content_digest is not None
     return record.model_copy(
         update={"inventory": items, "content_digest": content_digest, "installed": installed}

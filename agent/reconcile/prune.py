@@ -1,15 +1,21 @@
-"""Deletes what an extension no longer has: never more than the cap, never what is not its own."""
+"""Deletes what an extension no longer has: never more than the cap, never what is not its own.
+
+An inventory names objects before they are applied, so what it names may never have been touched:
+whether an object is the extension's is read from the object itself.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from agent.errors import KubeConflict, KubeError, KubeNotFound, StepFailed
-from agent.kube.client import KubeClient, Propagation
+from agent.kube.client import FIELD_MANAGER, KubeClient, Propagation
+from agent.kube.discovery import Resource
 from agent.reconcile.apply import bounded_gather
 from agent.reconcile.objects import (
     EXTENSION_LABEL,
+    MANAGED_BY_LABEL,
     Object,
     ObjectKey,
     ObjectRef,
@@ -42,36 +48,56 @@ def refuse_above_cap(refs: Sequence[ObjectRef], cap: int) -> None:
 
 
 async def delete_objects(
-    kube: KubeClient, extension: str, refs: Sequence[ObjectRef], *, seconds: float
+    kube: KubeClient,
+    extension: str,
+    refs: Sequence[ObjectRef],
+    *,
+    seconds: float,
+    found: Collection[ObjectKey] = (),
 ) -> list[ObjectRef]:
     """Delete rank by rank and wait until they are gone; returns what was kept.
 
-    Kept are objects that ask for it, and such as belong to another extension by now. Raises
-    StepFailed(PruneFailed), naming the object.
+    Kept are objects that ask for it, such as are not this extension's, or not any more, and those
+    of `found`, which are given back. Raises StepFailed(PruneFailed), naming the object.
     """
     kept: list[ObjectRef] = []
     deadline = asyncio.get_running_loop().time() + seconds
     for rank in sorted({apply_rank(ref.kind) for ref in refs}, reverse=True):
         group = [ref for ref in refs if apply_rank(ref.kind) == rank]
-        answers = await bounded_gather([_delete_one(kube, extension, ref) for ref in group])
+        answers = await bounded_gather(
+            [_delete_one(kube, extension, ref, found=ref.key in found) for ref in group]
+        )
         kept += [ref for ref, uid in zip(group, answers, strict=True) if uid is None]
         gone = [(ref, uid) for ref, uid in zip(group, answers, strict=True) if uid]
         await bounded_gather([_wait_gone(kube, ref, uid, deadline) for ref, uid in gone])
     return kept
 
 
-def belongs_to(obj: Object, extension: str) -> bool:
-    """True unless the object's label names another extension."""
-    labels = obj.get("metadata", {}).get("labels") or {}
-    return str(labels.get(EXTENSION_LABEL, extension)) == extension
+def is_ours(obj: Object, extension: str) -> bool:
+    """Whether the object was applied for the extension: its label says so, or, where someone took
+    that off, our field manager does."""
+    meta = obj.get("metadata", {})
+    label = (meta.get("labels") or {}).get(EXTENSION_LABEL)
+    if label is not None:
+        return str(label) == extension
+    return any(_is_our_apply(entry) for entry in meta.get("managedFields") or ())
 
 
-async def _delete_one(kube: KubeClient, extension: str, ref: ObjectRef) -> str | None:
+def _is_our_apply(entry: Object) -> bool:
+    return (entry.get("manager"), entry.get("operation")) == (FIELD_MANAGER, "Apply")
+
+
+async def _delete_one(
+    kube: KubeClient, extension: str, ref: ObjectRef, *, found: bool
+) -> str | None:
     """The uid to wait for, empty when it is gone already, None when it is kept."""
     try:
         resource = await kube.resource(ref.api_version, ref.kind)
         live = await kube.get(resource, ref.name, ref.namespace or None)
-        if prune_disabled(live) or not belongs_to(live, extension):
+        if prune_disabled(live) or not is_ours(live, extension):
+            return None
+        if found:
+            await _give_back(kube, resource, live)
             return None
         uid = str(live["metadata"].get("uid", ""))
         await kube.delete(
@@ -92,6 +118,22 @@ async def _delete_one(kube: KubeClient, extension: str, ref: ObjectRef) -> str |
             raise
         raise StepFailed(ReasonCode.PRUNE_FAILED, f"{ref.key}: {error}") from error
     return uid
+
+
+async def _give_back(kube: KubeClient, resource: Resource, live: Object) -> None:
+    """Take our marks off an object that someone else had made; its content stays as it is now."""
+    meta = live["metadata"]
+    labels = {EXTENSION_LABEL: None}
+    if (meta.get("labels") or {}).get(MANAGED_BY_LABEL) == "arcbridge":
+        labels[MANAGED_BY_LABEL] = None
+    others = [entry for entry in meta.get("managedFields") or () if not _is_our_apply(entry)]
+    # Not an apply of nothing: that would take away the fields that we alone own by now.
+    change = {
+        "labels": labels,
+        "managedFields": others or [{}],
+        "resourceVersion": meta["resourceVersion"],
+    }
+    await kube.patch(resource, meta["name"], meta.get("namespace"), {"metadata": change})
 
 
 async def _wait_gone(kube: KubeClient, ref: ObjectRef, uid: str, deadline: float) -> None:

@@ -16,7 +16,8 @@ from pydantic import Field, ValidationError
 from agent.errors import KubeNotFound
 from agent.kube.client import KubeClient
 from agent.kube.discovery import Resource
-from agent.reconcile.objects import ObjectRef
+from agent.reconcile.objects import ESTABLISHED_FIRST as _HOLDS_OTHERS
+from agent.reconcile.objects import ObjectKey, ObjectRef
 from shared.contract.base import Digest, Name, Timestamp, WireModel
 from shared.contract.desired import DesiredExtension
 from shared.contract.reasons import ReasonCode
@@ -48,12 +49,18 @@ class InventoryItem(WireModel):
     kind: str
     namespace: str = ""
     name: str
+    found: bool = False
+    """Someone else had made it before; as long as this holds it is never deleted."""
 
     @classmethod
-    def of(cls, ref: ObjectRef) -> InventoryItem:
+    def of(cls, ref: ObjectRef, *, found: bool = False) -> InventoryItem:
         """The item for a reference."""
         return cls(
-            api_version=ref.api_version, kind=ref.kind, namespace=ref.namespace, name=ref.name
+            api_version=ref.api_version,
+            kind=ref.kind,
+            namespace=ref.namespace,
+            name=ref.name,
+            found=found,
         )
 
     @property
@@ -93,6 +100,20 @@ class ExtensionRecord(WireModel):
     corrections: Annotated[int, Field(ge=0)] = 0
     correction: Annotated[int, Field(ge=0)] = 0
     """The highest `correction` of the desired document that was acted on."""
+
+    @property
+    def found(self) -> frozenset[ObjectKey]:
+        """Objects of the inventory that someone else had made."""
+        return frozenset(item.ref.key for item in self.inventory if item.found)
+
+    def taken_over(self) -> ExtensionRecord:
+        """The record of a release that is ready: what was found is its own from now on, but for
+        namespaces and CRDs, which hold what others put there."""
+        items = tuple(
+            item.model_copy(update={"found": item.found and item.kind in _HOLDS_OTHERS})
+            for item in self.inventory
+        )
+        return self.model_copy(update={"inventory": items})
 
     def is_for(self, desired: DesiredExtension) -> bool:
         """True when the record is of this very release of the extension."""

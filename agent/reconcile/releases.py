@@ -29,6 +29,7 @@ SECRETS = Resource("", "v1", "Secret", "secrets", namespaced=True)
 DESCRIPTION = "ArcBridge revision"
 """How the description of each Helm revision that the agent makes begins."""
 _PENDING = frozenset({"pending-install", "pending-upgrade", "pending-rollback", "uninstalling"})
+_WAS_DEPLOYED = frozenset({"deployed", "superseded"})
 _GZIP = b"\x1f\x8b\x08"
 _LIMIT = 32 * 1024 * 1024
 
@@ -101,8 +102,17 @@ def state_of(revisions: Sequence[Revision], mark: str) -> ReleaseState:
         return ReleaseState.IN_SYNC if newest.mark == mark else ReleaseState.OUT_OF_SYNC
     if newest.status == "uninstalled":
         return ReleaseState.UNINSTALLED
-    ever = any(revision.status in ("deployed", "superseded") for revision in revisions)
+    ever = any(revision.status in _WAS_DEPLOYED for revision in revisions)
     return ReleaseState.FAILED if ever else ReleaseState.FAILED_INSTALL
+
+
+def never_taken_over(revisions: Sequence[Revision], extension: str) -> Revision | None:
+    """The revision of someone else that still is what was last deployed, where every revision of
+    the extension failed; None where one of them was deployed, or nothing was there before."""
+    good = [revision for revision in revisions if revision.status in _WAS_DEPLOYED]
+    if any(revision.extension == extension for revision in good):
+        return None
+    return good[0] if good else None
 
 
 def made_by_agent(revision: Revision) -> bool:
