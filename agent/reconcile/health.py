@@ -11,6 +11,7 @@ from agent.kube.discovery import Resource
 from agent.reconcile.checks import NO_CHECKS, Checks
 from agent.reconcile.objects import Object, ObjectKey
 from agent.reconcile.readiness import ObjectStatus, Readiness, compute
+from agent.reconcile.readiness_types import failed, text_at
 
 _PODS = Resource("", "v1", "Pod", "pods", namespaced=True)
 _WORKLOADS = frozenset({"DaemonSet", "Deployment", "Job", "ReplicaSet", "StatefulSet"})
@@ -45,10 +46,20 @@ def judge(
     wanted: Iterable[ObjectKey], live: Mapping[ObjectKey, Object], checks: Checks = NO_CHECKS
 ) -> Health:
     """The health of the objects in `wanted`; what is not in `live` is not there."""
-    found = [(key, checks.refine(key, live.get(key), compute(live.get(key)))) for key in wanted]
+    found = [(key, checks.refine(key, live.get(key), _state_of(key, live))) for key in wanted]
     unready = [(key, state) for key, state in found if not state.is_current]
     unready.sort(key=lambda item: (item[1].status is not ObjectStatus.FAILED, item[0]))
     return Health(tuple(unready))
+
+
+def _state_of(key: ObjectKey, live: Mapping[ObjectKey, Object]) -> Readiness:
+    """kstatus' judgement, but for a pod that failed: there it is current, because it is over, and
+    an extension that brought one is not well with it."""
+    obj = live.get(key)
+    state = compute(obj)
+    if (key.group, key.kind) == ("", "Pod") and text_at(obj, "status", "phase") == "Failed":
+        return failed("PodFailed", state.message) if state.is_current else state
+    return state
 
 
 async def explain(kube: KubeClient, health: Health, live: Mapping[ObjectKey, Object]) -> str:

@@ -1,10 +1,9 @@
 """When the built-in kinds are ready: kstatus' rules, in its order, one function per kind.
 
-The rules are those of sigs.k8s.io/cli-utils/pkg/kstatus. Some are stricter here: a pod that failed
-has failed (kstatus calls it current, because it is over), init containers may be crash looping too,
-an APIService has to be Available, and a PodDisruptionBudget and Flux's objects have to have been
-looked at. A LoadBalancer service is judged as kstatus does, by its cluster address: where nothing
-hands out others it would never be ready.
+The rules are those of sigs.k8s.io/cli-utils/pkg/kstatus. Some are stricter here: init containers
+may be crash looping too, an APIService has to be Available, and a PodDisruptionBudget and Flux's
+objects have to have been looked at. A LoadBalancer service is judged as kstatus does, by its
+cluster address: where nothing hands out others it would never be ready.
 """
 
 from __future__ import annotations
@@ -152,7 +151,7 @@ def pod(obj: Object, now: datetime) -> Readiness:
     if phase == "Succeeded":
         return current("Pod has completed successfully")
     if phase == "Failed":
-        return failed("PodFailed", "Pod has completed, but not successfully")
+        return current("Pod has completed, but not successfully")
     if phase == "Running":
         return _running_pod(obj)
     if phase == "Pending":

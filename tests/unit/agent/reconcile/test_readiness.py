@@ -247,7 +247,7 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
         "Pod is Ready",
     ),
     ("pod done", pod("Succeeded"), CURRENT, "completed successfully"),
-    ("pod failed", pod("Failed"), FAILED, "not successfully"),
+    ("pod failed", pod("Failed"), CURRENT, "not successfully"),
     ("pod pending", pod("Pending"), IN_PROGRESS, "Pending"),
     ("pod unseen", pod(""), IN_PROGRESS, "not available"),
     ("pod odd", pod("Dancing"), "Unknown", "Dancing"),
