@@ -11,7 +11,7 @@ export PYTHONPATH := $(CURDIR)
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up attack kills mutations mutants sbom audit test lint bench fleet proto lock clean
+.PHONY: help setup demo up attack kills mutations mutants sbom audit test lint bench fleet trial proto lock clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -61,6 +61,9 @@ bench: setup ## benchmarks as ratios measured side by side (ONLY=name picks one)
 
 fleet: setup ## N agents in a SCENARIO of dev/fleet/scenarios (N=100 SCENARIO=bad-canary)
 	@$(BIN)/python -m dev.fleet -n $(or $(N),100) $(or $(SCENARIO),bad-canary)
+
+trial: setup ## charts and overlays of others, listed in FROM, on a simulated cluster or KUBECONFIG's (ONLY=name)
+	@$(BIN)/python -m dev.trial $(FROM) $(if $(ONLY),--only $(ONLY))
 
 sbom: $(READY) ## CycloneDX of each deployable out of its lock, into build/sbom
 	@$(BIN)/python -m dev.sbom

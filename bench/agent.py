@@ -14,7 +14,6 @@ import json
 import os
 import shutil
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -37,11 +36,11 @@ from agent.reconcile.seam import EventDraft, ReconcileGate, ReconcileSettings
 from bench.charts import GREETING, bare_helm, document, packed
 from bench.figures import Figure
 from dev.backends.process import free_port
+from dev.kube.apart import simulated
 from dev.stack.clusters import tool
 from dev.stack.settings import FAST_SCHEDULES, StackSettings
 from dev.stack.stack import stack
 from dev.state import REPOSITORY
-from dev.tether import tethered
 from shared.contract.reasons import ReasonCode
 from shared.contract.states import ExtensionPhase
 
@@ -152,27 +151,6 @@ def _resident_mb(pid: int) -> float:
 
 
 # A chart's reconcile
-
-
-@asynccontextmanager
-async def simulated(directory: Path) -> AsyncIterator[Path]:
-    """A simulated cluster in a process of its own; gives its kubeconfig."""
-    ready = directory / "kube.json"
-    command = [sys.executable, "-m", "dev.kube", "--clusters", "bench"]
-    command += ["--kubeconfig-dir", str(directory), "--ready-file", str(ready)]
-    process = await asyncio.create_subprocess_exec(
-        *tethered(command), cwd=REPOSITORY, stdout=asyncio.subprocess.DEVNULL
-    )
-    try:
-
-        async def started() -> bool:
-            return ready.exists()
-
-        await _until(started)
-        yield Path(json.loads(ready.read_text())["clusters"]["bench"]["kubeconfig"])
-    finally:
-        process.terminate()
-        await process.wait()
 
 
 class Watched:
