@@ -23,6 +23,7 @@ from agent.reconcile.objects import (
     prune_disabled,
 )
 from shared.contract.reasons import ReasonCode
+from shared.contract.wording import plural
 
 _POLL_FIRST_SECONDS = 0.1
 _POLL_MAX_SECONDS = 2.0
@@ -41,8 +42,8 @@ def refuse_above_cap(refs: Sequence[ObjectRef], cap: int) -> None:
     if len(refs) > cap:
         raise StepFailed(
             ReasonCode.PRUNE_CAPPED,
-            f"{len(refs)} objects would be deleted, the cap is {cap}: nothing was applied or "
-            f"deleted. First of them: {refs[0].key}",
+            f"{plural(len(refs), 'object')} would be deleted, the cap is {cap}: nothing was "
+            f"applied or deleted. First of them: {refs[0].key}",
             final=True,
         )
 

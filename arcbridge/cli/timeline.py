@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from arcbridge.cli.output import printable
+from shared.contract.wording import plural
 
 if TYPE_CHECKING:
     from shared.contract.plan import SimulatedMoment, SimulatedStage, Simulation
@@ -74,8 +75,8 @@ def _summary(simulation: Simulation) -> Iterator[str]:
     if simulation.waiting_for is not None:
         waiting = simulation.waiting_for
         yield f"  {waiting.message}, until {waiting.ends_when}"
-    yield f"  {simulation.reached} of {simulation.targets} clusters got it" + (
-        f", {simulation.taken_back} were taken back" if simulation.taken_back else ""
+    yield f"  {simulation.reached} of {plural(simulation.targets, 'cluster')} got it" + (
+        f", {simulation.taken_back} taken back" if simulation.taken_back else ""
     )
     if simulation.first_failure_after_seconds is not None:
         yield (

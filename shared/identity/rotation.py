@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from shared.contract.ca import CaState
+from shared.contract.wording import plural
 
 PREPARE_LEFT = timedelta(days=30)
 """A new generation is due when the issuing one has this much left."""
@@ -122,12 +123,13 @@ def _activation(facts: Facts, now: datetime) -> list[Considered]:
     ]
     if facts.holders.pending_connected:
         missing.append(
-            f"{facts.holders.pending_connected} connected clusters have not acknowledged the bundle"
+            f"{plural(facts.holders.pending_connected, 'connected cluster')} did not acknowledge "
+            "the bundle yet"
         )
     late = issuing.not_after - now <= ACTIVATE_LEFT
     if facts.holders.pending_offline and not late and not prepared.overridden:
         missing.append(
-            f"{facts.holders.pending_offline} clusters are offline without it: wait for them, or"
+            f"{plural(facts.holders.pending_offline, 'cluster')} offline without it: wait, or"
             " override with a reason"
         )
     return [(Move.ACTIVATE, prepared.id, missing)]
@@ -138,9 +140,12 @@ def _service(facts: Facts) -> list[Considered]:
     if issuing is None or issuing.serves:
         return []
     pending = facts.holders.pending
-    missing = [f"{pending} clusters with a good certificate lack its root"] if pending else []
+    lacking = f"its root is not in {plural(pending, 'cluster')} with a good certificate yet"
+    missing = [lacking] if pending else []
     if facts.foreign_tokens:
-        missing.append(f"{facts.foreign_tokens} bootstrap tokens that pin an older root are good")
+        missing.append(
+            f"{plural(facts.foreign_tokens, 'bootstrap token')} pinning an older root can be used"
+        )
     return [(Move.SERVE, issuing.id, missing)]
 
 

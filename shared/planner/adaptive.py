@@ -22,6 +22,7 @@ from uuid import UUID
 from shared.contract.reasons import ReasonCode
 from shared.contract.states import TargetState
 from shared.contract.strategy import Pace
+from shared.contract.wording import plural
 from shared.planner.decisions import MoveTarget, SetPace
 from shared.planner.pacing import Pacing, Pressure
 from shared.planner.view import TargetView
@@ -89,7 +90,9 @@ def _lower(
 
 def _raise(pacing: Pacing, pace: Pace, now: datetime) -> tuple[Pacing, SetPace | None]:
     rate = min(pace.per_minute, pacing.per_minute + pace.per_minute * INCREASE)
-    good = f"{pacing.ended - pacing.failed} of {pacing.ended} targets became ready in time"
+    good = (
+        f"{pacing.ended - pacing.failed} of {plural(pacing.ended, 'target')} became ready in time"
+    )
     return _change(pacing, rate, ReasonCode.PACE_RAISED, good, now)
 
 
@@ -109,7 +112,7 @@ def _bad_sign(pacing: Pacing, pressure: Pressure) -> tuple[ReasonCode, str] | No
     if pacing.failed > pacing.ended * FAILED_SHARE:
         return (
             ReasonCode.SLOWED_BY_FAILURES,
-            f"{pacing.failed} of {pacing.ended} targets failed",
+            f"{pacing.failed} of {plural(pacing.ended, 'target')} failed",
         )
     starved = pressure.without_artifact
     if starved >= STARVED_LEAST and starved > pressure.in_flight * STARVED_SHARE:

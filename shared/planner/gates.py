@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from shared.contract.reasons import ReasonCode
 from shared.contract.states import RolloutKind, RolloutState
 from shared.contract.strategy import Approval, OnFailure
+from shared.contract.wording import plural
 from shared.planner.decisions import (
     AwaitApproval,
     Decision,
@@ -61,8 +62,8 @@ def _first_over_budget(view: RolloutView, stages: Sequence[StageView]) -> str | 
             whole = limits(view.kind, view.strategy, stages, stage.index).failures
             after = f" with {stage.released} released" if borne < whole else ""
             return (
-                f"{stage.failed - stage.forgiven} of {stage.total} targets of stage {stage.name} "
-                f"failed; its budget is {borne}{after}"
+                f"{stage.failed - stage.forgiven} of {plural(stage.total, 'target')} of stage "
+                f"{stage.name} failed; its budget is {borne}{after}"
             )
     return None
 
@@ -81,7 +82,7 @@ def advance(view: RolloutView, stages: Sequence[StageView]) -> Iterator[Decision
             yield OpenStage(
                 stage=stage.index,
                 reason=ReasonCode.STAGE_OPENED,
-                message=f"stage {stage.name} with {stage.total} targets is open",
+                message=f"stage {stage.name} with {plural(stage.total, 'target')} is open",
             )
         if stage.passed_at is None:
             if stage.unfinished:
@@ -113,19 +114,20 @@ def _end(view: RolloutView, stages: Sequence[StageView]) -> End:
         return End(
             state=RolloutState.FAILED,
             reason=ReasonCode.ROLLBACK_FAILED,
-            message=f"{failed} targets did not get back to their last known good revision",
+            message=f"{plural(failed, 'target')} did not get back to the last known good revision",
         )
     for stage in stages:
         if is_over_budget(view.kind, view.strategy, stages, stage.index):
             return End(
                 state=RolloutState.FAILED,
                 reason=ReasonCode.ROLLOUT_FAILED,
-                message=f"{failed} targets failed, more than the budget",
+                message=f"{plural(failed, 'target')} failed, more than the budget",
             )
     done = sum(stage.succeeded for stage in stages)
     skipped = sum(stage.skipped for stage in stages)
     return End(
         state=RolloutState.SUCCEEDED,
         reason=ReasonCode.ROLLOUT_SUCCEEDED,
-        message=f"{done} targets succeeded, {failed} failed within the budget, {skipped} skipped",
+        message=f"{plural(done, 'target')} succeeded, {failed} failed within the budget, "
+        f"{skipped} skipped",
     )

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from shared.contract.reasons import ReasonCode
 from shared.contract.states import RolloutKind, RolloutState, TargetState
 from shared.contract.strategy import OnFailure
+from shared.contract.wording import plural
 from shared.planner.adaptive import judge_pace, learn
 from shared.planner.decisions import Decision, End, MoveTarget, Plan, Regoal, Release, Revert, Start
 from shared.planner.gates import advance, stop
@@ -145,5 +146,5 @@ def _releases(view: RolloutView, stages: Sequence[StageView]) -> Iterator[Decisi
                 stage=stage.index,
                 clusters=tuple(ready),
                 reason=ReasonCode.PROGRESSING,
-                message=f"{len(ready)} targets of stage {stage.name} may be released",
+                message=f"{plural(len(ready), 'target')} of stage {stage.name} may be released",
             )

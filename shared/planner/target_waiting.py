@@ -12,11 +12,12 @@ from shared.contract.reasons import ReasonCode
 from shared.contract.rollout import WaitingFor
 from shared.contract.states import RolloutKind, RolloutState, SkipReason, TargetState
 from shared.contract.strategy import Approval
+from shared.contract.wording import plural
 from shared.planner.lacks import what_lacks, why_lacks
 from shared.planner.limits import limits
 from shared.planner.targets import counts, deadline, is_held, soak_of
 from shared.planner.view import RolloutView, StageView, TargetView
-from shared.planner.waiting import paused
+from shared.planner.waiting import all_taken, paused
 
 
 def target_waiting_for(view: RolloutView, target: TargetView, now: datetime) -> WaitingFor | None:
@@ -87,11 +88,12 @@ def _stage_not_open(view: RolloutView, stage: StageView) -> WaitingFor | None:
         return None
     before = next((s for s in view.stages[: stage.index] if s.unfinished), None)
     if before is not None:
+        left = plural(before.unfinished, "target")
         return WaitingFor(
             reason=ReasonCode.STAGE_ORDER,
             message=f"stage {before.name} goes before stage {stage.name}",
             since=view.created_at,
-            ends_when=f"all {before.unfinished} targets left in stage {before.name} are done",
+            ends_when=f"what is left of stage {before.name} is done: {left}",
         )
     needed = view.strategy.stages[stage.index].approval is Approval.REQUIRED
     if needed and stage.approved_at is None and view.kind is not RolloutKind.ROLLBACK:
@@ -118,7 +120,7 @@ def _its_turn(view: RolloutView, stage: StageView, since: datetime) -> WaitingFo
     if stage.in_flight >= places:
         return WaitingFor(
             reason=ReasonCode.CONCURRENCY_REACHED,
-            message=f"all {places} places of stage {stage.name} are taken",
+            message=all_taken(places, stage),
             since=since,
             ends_when="a target that is in flight succeeds, fails or is skipped",
         )

@@ -9,6 +9,7 @@ from typing import Final
 from shared.contract.reasons import ReasonCode
 from shared.contract.rollout import WaitingFor
 from shared.contract.states import RolloutState
+from shared.contract.wording import plural
 from shared.planner.decisions import AwaitApproval, Decision, End, Pause, RollBack
 from shared.planner.lacks import what_lacks, why_lacks
 from shared.planner.limits import limits
@@ -45,10 +46,10 @@ def paced(
         rate = f" of {pacing.per_minute:g} a minute{why}"
     return WaitingFor(
         reason=ReasonCode.PACED,
-        message=f"{missing} targets could be released and wait for the pace{rate}",
+        message=f"{plural(missing, 'target')} could be released, but for the pace{rate}",
         since=before.since if same and before is not None and before.since else now,
         until=until,
-        ends_when="the pace has tokens for them",
+        ends_when="the pace has tokens again",
     )
 
 
@@ -111,24 +112,24 @@ def _in_stages(view: RolloutView, stages: Sequence[StageView]) -> Iterator[Waiti
 
 
 def _held(held: WaitingFor, stage: StageView) -> WaitingFor:
-    what = f"{held.message}: {stage.to_apply} targets of stage {stage.name} wait"
+    what = f"{held.message}, with {plural(stage.to_apply, 'target')} of stage {stage.name} waiting"
     if stage.in_flight:
-        what += f", {stage.in_flight} in flight go on being watched"
+        what += f" and {stage.in_flight} in flight, still watched"
     return held.model_copy(update={"message": what})
 
 
 def _in_flight(view: RolloutView, stages: Sequence[StageView], stage: StageView) -> WaitingFor:
     places = limits(view.kind, view.strategy, stages, stage.index).concurrent
     full = bool(stage.to_apply) and stage.in_flight >= places
-    what = f"{stage.in_flight} targets of stage {stage.name} in flight"
+    what = f"{plural(stage.in_flight, 'target')} of stage {stage.name} in flight"
     if full:
-        what = f"all {places} places of stage {stage.name} are taken"
+        what = all_taken(places, stage)
     if stage.first_release is None and stage.first_ready is not None:
         return WaitingFor(
             reason=ReasonCode.SOAKING,
             message=f"{what}: ready, and watched for the soak time",
             until=stage.first_ready + view.strategy.stages[stage.index].soak,
-            ends_when="they stayed ready through it",
+            ends_when="each stayed ready through it",
         )
     return WaitingFor(
         reason=ReasonCode.CONCURRENCY_REACHED if full else ReasonCode.PROGRESSING,
@@ -136,8 +137,14 @@ def _in_flight(view: RolloutView, stages: Sequence[StageView], stage: StageView)
         until=stage.first_release + view.strategy.progress_deadline
         if stage.first_release
         else None,
-        ends_when="they report that they are ready or have failed",
+        ends_when="each reports that it is ready or has failed",
     )
+
+
+def all_taken(places: int, stage: StageView) -> str:
+    """How a sentence says that a stage is full."""
+    whole = "the only place" if places == 1 else f"all {places} places"
+    return f"{whole} of stage {stage.name} in use"
 
 
 def _lacking(stage: StageView, lacking: Sequence[TargetView]) -> WaitingFor:
@@ -158,10 +165,10 @@ def _unreachable(view: RolloutView, stage: StageView) -> WaitingFor:
     first = min((at for at in silent if at is not None), default=None)
     return WaitingFor(
         reason=ReasonCode.CLUSTER_OFFLINE,
-        message=f"{stage.to_apply} clusters of stage {stage.name} cannot be reached: they are "
-        "released when they return, or skipped",
+        message=f"{plural(stage.to_apply, 'cluster')} of stage {stage.name} cannot be reached: "
+        "released on return, or skipped",
         until=first + view.strategy.offline.after if first else None,
-        ends_when="they return, or are skipped",
+        ends_when="each returns, or is skipped",
     )
 
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from shared.contract.extension import ExtensionSpec
 from shared.contract.states import RolloutKind
+from shared.contract.wording import plural
 from shared.domain.goals import Goals, goals
 from shared.services import audit, pace
 from shared.services.apart import Apart
@@ -76,7 +77,7 @@ async def _extension(cp: HotPath, tenant: str, extension: str) -> bool:
             caller,
             "rollout.create",
             f"rollout/{started.rollout_id}",
-            message=f"{len(found.targets)} clusters changed their place under {extension}",
+            message=f"new places under {extension} for {plural(len(found.targets), 'cluster')}",
             data={"extension": extension, "revision": revision["number"]},
         )
         hit("catch_up.before_commit")

@@ -14,7 +14,7 @@ from shared.contract.limits import CLOCK_SKEW_ALLOWED
 from shared.contract.reasons import ReasonCode
 from shared.contract.states import ConditionStatus, ConnectionState
 from shared.contract.status import Condition, ConditionType
-from shared.services.texts import plural
+from shared.contract.wording import plural
 
 RENEWAL_OVERDUE = 2 / 3
 """Of a certificate's lifetime: renewal starts at half of it, so by then several tries failed."""

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from shared.contract.reasons import ReasonCode
 from shared.contract.status import StatusEvent
+from shared.contract.wording import plural
 from shared.services import audit
 from shared.services.ids import new_id
 from shared.store.json import jsonb
@@ -54,6 +55,6 @@ def _entry(
         action=action,
         subject=f"cluster/{cluster}",
         reason=reason,
-        message=f"{event.extension}: {count} differences" if count else f"{event.extension}: none",
+        message=f"{event.extension}: {plural(count, 'difference') if count else 'none'}",
         data={"extension": event.extension, "drift": str(drift_id), "differences": count},
     )

@@ -7,6 +7,7 @@ from shared.contract.base import WireModel
 from shared.contract.events import Event, EventVerification
 from shared.contract.page import Page
 from shared.contract.trail import TrailStretch
+from shared.contract.wording import plural
 from shared.services import audit, cursors
 from shared.services.caller import Caller
 from shared.services.control_plane import ControlPlane
@@ -93,10 +94,12 @@ async def _follow(tx: Transaction, tenant: str, head: Row) -> EventVerification:
             intact=False,
             checked=sequence,
             first_broken_sequence=sequence + 1,
-            detail=f"the trail ends at {sequence}, but {head['sequence']} entries were written",
+            detail=f"the trail ends at {sequence}, but it was written to {head['sequence']}",
         )
     return EventVerification(
-        intact=True, checked=sequence, detail=f"{sequence} entries, each as it was written"
+        intact=True,
+        checked=sequence,
+        detail=f"{plural(sequence, 'entry', 'entries')}, each as it was written",
     )
 
 

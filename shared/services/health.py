@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from shared.contract.events import HealthSummary, Incident
 from shared.contract.limits import CLOCK_SKEW_ALLOWED
 from shared.contract.reasons import ReasonCode, Severity
+from shared.contract.wording import plural
 from shared.domain.errors import ArcBridgeError
 from shared.services.caller import Caller
 from shared.services.cluster_conditions import (
@@ -23,7 +24,6 @@ from shared.services.cluster_conditions import (
 )
 from shared.services.control_plane import ControlPlane
 from shared.services.hot_path import REDIS_ERRORS
-from shared.services.texts import plural
 from shared.store.queries import load
 from shared.store.transaction import Row
 

@@ -11,6 +11,7 @@ from uuid import UUID
 from shared.contract.extension import ExtensionManifest
 from shared.contract.plan import PredictedTimes, TimesSource
 from shared.contract.states import RolloutKind
+from shared.contract.wording import plural
 from shared.domain.goals import Goal, Goals, goals
 from shared.planner.view import Found, Lack, Reach
 from shared.planner.windows import Windows
@@ -150,14 +151,14 @@ def _assumptions(found: Prospect) -> list[str]:
         said.append("stages are approved as soon as they ask for it")
     away = [goal for goal in found.goals.targets if not found.reach(goal).connected]
     if away:
-        said.append(f"{len(away)} clusters that are silent now stay so, and are skipped")
+        said.append(f"what is silent now stays so and is skipped: {plural(len(away), 'cluster')}")
     if found.lacks:
         said.append(
-            f"{len(found.lacks)} clusters keep their places until they have what they wait for: "
+            f"{plural(len(found.lacks), 'place')} kept until what a cluster waits for is there: "
             f"rollouts under way bring it ({len(found.ahead.coming)}, and they go well), or nothing"
         )
     if found.ahead.left_out:
-        said.append(f"what {found.ahead.left_out} more rollouts under way bring is not foreseen")
+        said.append(f"not foreseen: what {plural(found.ahead.left_out, 'more rollout')} will bring")
     if strategy.pace.mode == "adaptive":
         said.append("the adaptive pace sees failures and apply times, and no trouble elsewhere")
     return said

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from shared.contract.errors import ErrorCode
 from shared.contract.tenant import Quotas
+from shared.contract.wording import plural
 from shared.domain.errors import ArcBridgeError
 from shared.store.queries import load
 from shared.store.transaction import Transaction
@@ -23,17 +24,17 @@ async def check_new_cluster(tx: Transaction, tenant: str, now: datetime) -> None
     """Raises QuotaExceeded when the tenant has as many clusters as it may."""
     quotas, row = await _usage(tx, tenant, now)
     if row["clusters"] >= quotas.clusters:
-        raise _exceeded(f"the tenant has {row['clusters']} clusters of {quotas.clusters}")
+        raise _exceeded(f"the tenant has {plural(row['clusters'], 'cluster')} of {quotas.clusters}")
 
 
 async def check_publish(tx: Transaction, tenant: str, now: datetime, *, is_new: bool) -> None:
     """Raises QuotaExceeded for one extension too many, or too many revisions within an hour."""
     quotas, row = await _usage(tx, tenant, now)
     if is_new and row["extensions"] >= quotas.extensions:
-        raise _exceeded(f"the tenant may have {quotas.extensions} extensions")
+        raise _exceeded(f"the tenant may have {plural(quotas.extensions, 'extension')}")
     if row["publishes"] >= quotas.publishes_per_hour:
         raise _exceeded(
-            f"the tenant published {row['publishes']} revisions within an hour, of"
+            f"the tenant published {plural(row['publishes'], 'revision')} within an hour, of"
             f" {quotas.publishes_per_hour}",
             retry_after=60.0,
         )

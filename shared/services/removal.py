@@ -7,6 +7,7 @@ from uuid import UUID
 from shared.contract.errors import ErrorCode
 from shared.contract.rollout import Rollout
 from shared.contract.states import RolloutKind
+from shared.contract.wording import plural
 from shared.domain.errors import ArcBridgeError
 from shared.domain.goals import goals
 from shared.services import audit, nudge, pace, rollouts
@@ -60,7 +61,7 @@ async def delete(
             caller,
             "extension.delete",
             f"extension/{name}",
-            message=reason or f"removed from {len(found.targets)} clusters",
+            message=reason or f"removed from {plural(len(found.targets), 'cluster')}",
             data={"rollout": str(started.rollout_id), "targets": len(found.targets)},
         )
         hit("removal.before_commit")

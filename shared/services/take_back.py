@@ -10,6 +10,7 @@ from shared.contract.reasons import ReasonCode
 from shared.contract.rollout import WaitingFor
 from shared.contract.states import RolloutKind
 from shared.contract.strategy import RolloutStrategy
+from shared.contract.wording import plural
 from shared.domain.way_back import Affected, goals_back, way_back
 from shared.services import audit
 from shared.services.caller import Caller
@@ -101,7 +102,7 @@ async def take_back(
         caller,
         "rollout.rollback",
         f"rollout/{forward.rollout_id}",
-        message=f"{why}; {len(rows)} clusters go back in rollout {started.rollout_id}",
+        message=f"{why}; rollout {started.rollout_id} takes {plural(len(rows), 'cluster')} back",
         data={"extension": extension, "rollback": str(started.rollout_id), "targets": len(rows)},
     )
     return started
@@ -111,7 +112,7 @@ def waits_for_rollback(started: Started, targets: int, now: datetime) -> Waiting
     """What the rollout that is taken back waits for."""
     return WaitingFor(
         reason=ReasonCode.ROLLING_BACK,
-        message=f"rollback {started.rollout_id} takes {targets} clusters back",
+        message=f"rollback {started.rollout_id} takes {plural(targets, 'cluster')} back",
         since=now,
         ends_when="that rollback ends",
     )

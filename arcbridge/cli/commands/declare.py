@@ -9,6 +9,7 @@ import typer
 from arcbridge.cli.command import command
 from arcbridge.cli.commands.foresee import Files
 from arcbridge.cli.session import Session
+from shared.contract.wording import plural
 
 if TYPE_CHECKING:
     from shared.contract.rollout import PublishResult, WayBack
@@ -113,7 +114,7 @@ def rollback(
 
 
 def _in_words(way: WayBack) -> str:
-    clusters = "1 cluster" if way.clusters == 1 else f"{way.clusters} clusters"
+    clusters = plural(way.clusters, "cluster")
     if way.to_revision:
         return f"back to revision {way.to_revision} on {clusters}"
     return f"removed from {clusters}: no other revision was ever good there"

@@ -13,6 +13,7 @@ import typer
 from arcbridge.cli.command import command
 from arcbridge.cli.exits import CommandError, Exit
 from arcbridge.cli.session import Session
+from shared.contract.wording import plural
 
 if TYPE_CHECKING:
     from arcbridge.trail import Checked
@@ -73,7 +74,7 @@ def _export(session: Session, path: Path) -> None:
 
     stretches = session.client.events.export()
     end = trail.write(path, stretches, server=session.context.server, now=datetime.now(UTC))
-    session.say(f"{end.sequence} entries are in {path}; the last one's hash is {end.hash}")
+    session.say(f"{_entries(end.sequence)} written to {path}; the last one's hash is {end.hash}")
 
 
 def _verify_file(session: Session, path: Path) -> Checked:
@@ -94,7 +95,7 @@ def _verify_file(session: Session, path: Path) -> Checked:
             checked=sequence,
             first_broken_sequence=broken,
             detail=checked.flaw
-            or f"{sequence} entries of {checked.tenant}, each as it was written",
+            or f"{_entries(sequence)} of {checked.tenant}, each as it was written",
         ),
     )
     if checked.flaw is not None:
@@ -138,3 +139,7 @@ def show_events(session: Session, found: Iterator[Event]) -> None:
             ("message", lambda e: e.message),
         ],
     )
+
+
+def _entries(count: int) -> str:
+    return plural(count, "entry", "entries")

@@ -9,6 +9,7 @@ import typer
 
 from arcbridge.cli.command import command
 from arcbridge.cli.session import Format, Session
+from shared.contract.wording import plural
 
 if TYPE_CHECKING:
     from shared.contract.plan import PlannedStage, PlannedTarget, RolloutPlan
@@ -100,7 +101,7 @@ def summary(plan: RolloutPlan) -> list[str]:
     """The first lines of a plan: how far it goes, how far it may go wrong, and whether it ends."""
     targets = sum(len(stage.targets) for stage in plan.stages)
     lines = [
-        f"{plan.extension}: would become revision {plan.revision} on {targets} clusters",
+        f"{plan.extension}: would become revision {plan.revision} on {plural(targets, 'cluster')}",
         f"  failing everywhere, it would reach at most {plan.blast_radius}",
     ]
     if plan.waiting_for is not None:
@@ -149,7 +150,7 @@ def _show_differences(session: Session, plan: RolloutPlan) -> None:
     from arcbridge.cli.output import printable
 
     for difference in plan.differences:
-        session.out.print(f"\nfor {difference.clusters} clusters:", highlight=False)
+        session.out.print(f"\nfor {plural(difference.clusters, 'cluster')}:", highlight=False)
         for change in difference.changes:
             before, after = (
                 "-" if value is None else json.dumps(value, ensure_ascii=False)

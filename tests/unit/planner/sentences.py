@@ -28,7 +28,7 @@ STRATEGY = RolloutStrategy.model_validate(
     }
 )
 REPORT = "waits for their reports, until the deadline at the latest"
-REPORTED = "they report that they are ready or have failed"
+REPORTED = "each reports that it is ready or has failed"
 RESUMED = "an operator resumes or cancels it"
 
 

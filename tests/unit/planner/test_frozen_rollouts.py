@@ -66,7 +66,7 @@ def test_what_is_in_flight_is_judged_and_the_rest_says_until_when_it_waits() -> 
     waiting = rollout.waiting_for
     assert waiting is not None
     assert waiting.reason is ReasonCode.FREEZE_ACTIVE
-    assert waiting.message == "freeze freeze is in force: 1 targets of stage all wait"
+    assert waiting.message == "freeze freeze is in force, with 1 target of stage all waiting"
     assert (waiting.since, waiting.until) == (began, world.frozen_until)
     world.now += timedelta(minutes=9, seconds=50)
     world.tick()

@@ -185,7 +185,7 @@ def test_a_rollback_with_a_failure_has_failed() -> None:
     assert ends(view(RolloutKind.ROLLBACK), PASSED, two(**DONE, succeeded=1, failed=1)) == End(
         state=RolloutState.FAILED,
         reason=ReasonCode.ROLLBACK_FAILED,
-        message="1 targets did not get back to their last known good revision",
+        message="1 target did not get back to the last known good revision",
     )
     fine = ends(view(RolloutKind.ROLLBACK), PASSED, two(**DONE, succeeded=2))
     assert fine.state is RolloutState.SUCCEEDED

@@ -112,7 +112,7 @@ def test_a_rollout_says_what_it_waits_for_after_this_look() -> None:
     seen = view(one(to_apply=1, in_flight=2, succeeded=1), in_flight=(ready(1),))
     found = plan(replace(seen, candidates=(target(9),)), NOW)
     assert found.waiting_for is not None
-    assert found.waiting_for.message.startswith("1 targets of stage one in flight")
+    assert found.waiting_for.message.startswith("1 target of stage one in flight")
     assert found.waiting_for.since == NOW
     assert found.look_again_at == NOW + timedelta(seconds=30)
 

@@ -121,7 +121,7 @@ def test_a_goal_that_was_quarantined_is_looked_for_again_and_not_released() -> N
             stage=0,
             clusters=(UUID(int=2),),
             reason=ReasonCode.PROGRESSING,
-            message="1 targets of stage one may be released",
+            message="1 target of stage one may be released",
         ),
     )
     assert [type(d) for d in decided(replace(seen, candidates=(doubtful,)))] == [Regoal]

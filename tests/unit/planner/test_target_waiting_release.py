@@ -78,7 +78,7 @@ HELD_BACK: dict[str, tuple[RolloutView, TargetView, WaitingFor]] = {
         target(),
         waits(
             ReasonCode.CONCURRENCY_REACHED,
-            "all 1 places of stage first are taken",
+            "the only place of stage first in use",
             "a target that is in flight succeeds, fails or is skipped",
             OPENED,
         ),
@@ -89,7 +89,7 @@ HELD_BACK: dict[str, tuple[RolloutView, TargetView, WaitingFor]] = {
         waits(
             ReasonCode.STAGE_ORDER,
             "stage first goes before stage second",
-            "all 3 targets left in stage first are done",
+            "what is left of stage first is done: 3 targets",
             T0,
         ),
     ),

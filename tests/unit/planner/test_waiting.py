@@ -48,20 +48,20 @@ CASES: dict[str, tuple[RolloutView, WaitingFor]] = {
         view(first(in_flight=1, first_release=T0)),
         expected(
             ReasonCode.PROGRESSING,
-            f"1 targets of stage first in flight: {REPORT}",
+            f"1 target of stage first in flight: {REPORT}",
             REPORTED,
             T0 + timedelta(minutes=10),
         ),
     ),
     "reports of which none has a time": (
         view(first(in_flight=1, to_apply=1)),
-        expected(ReasonCode.PROGRESSING, f"1 targets of stage first in flight: {REPORT}", REPORTED),
+        expected(ReasonCode.PROGRESSING, f"1 target of stage first in flight: {REPORT}", REPORTED),
     ),
     "a place": (
         view(first(in_flight=2, to_apply=1, succeeded=1, first_release=T0, first_ready=T0)),
         expected(
             ReasonCode.CONCURRENCY_REACHED,
-            f"all 2 places of stage first are taken: {REPORT}",
+            f"all 2 places of stage first in use: {REPORT}",
             REPORTED,
             T0 + timedelta(minutes=10),
         ),
@@ -79,8 +79,8 @@ CASES: dict[str, tuple[RolloutView, WaitingFor]] = {
         view(first(in_flight=1, first_ready=T0)),
         expected(
             ReasonCode.SOAKING,
-            "1 targets of stage first in flight: ready, and watched for the soak time",
-            "they stayed ready through it",
+            "1 target of stage first in flight: ready, and watched for the soak time",
+            "each stayed ready through it",
             T0 + timedelta(minutes=5),
         ),
     ),
@@ -91,7 +91,8 @@ CASES: dict[str, tuple[RolloutView, WaitingFor]] = {
         ),
         expected(
             ReasonCode.FREEZE_ACTIVE,
-            "freeze x is in force: 3 targets of stage first wait, 1 in flight go on being watched",
+            "freeze x is in force, with 3 targets of stage first waiting and 1 in flight, "
+            "still watched",
             "the freeze ends, is removed, or is overridden for this rollout",
             NOW,
         ),
@@ -101,7 +102,7 @@ CASES: dict[str, tuple[RolloutView, WaitingFor]] = {
             first(in_flight=1),
             freeze=Verdict(ReasonCode.FREEZE_ACTIVE, "freeze x is in force", NOW),
         ),
-        expected(ReasonCode.PROGRESSING, f"1 targets of stage first in flight: {REPORT}", REPORTED),
+        expected(ReasonCode.PROGRESSING, f"1 target of stage first in flight: {REPORT}", REPORTED),
     ),
     "clusters that are silent": (
         view(
@@ -115,9 +116,8 @@ CASES: dict[str, tuple[RolloutView, WaitingFor]] = {
         ),
         expected(
             ReasonCode.CLUSTER_OFFLINE,
-            "2 clusters of stage first cannot be reached: they are released when they return, "
-            "or skipped",
-            "they return, or are skipped",
+            "2 clusters of stage first cannot be reached: released on return, or skipped",
+            "each returns, or is skipped",
             T0 + timedelta(minutes=21),
         ),
     ),
@@ -125,9 +125,8 @@ CASES: dict[str, tuple[RolloutView, WaitingFor]] = {
         view(first(to_apply=2), unreachable=(target(1, reach=Reach(False, None)),)),
         expected(
             ReasonCode.CLUSTER_OFFLINE,
-            "2 clusters of stage first cannot be reached: they are released when they return, "
-            "or skipped",
-            "they return, or are skipped",
+            "2 clusters of stage first cannot be reached: released on return, or skipped",
+            "each returns, or is skipped",
         ),
     ),
     "another extension": (
@@ -164,9 +163,7 @@ CASES: dict[str, tuple[RolloutView, WaitingFor]] = {
     ),
     "the first stage that has something to say": (
         view(first(succeeded=4), StageView(1, "second", 2, in_flight=1, opened_at=T0)),
-        expected(
-            ReasonCode.PROGRESSING, f"1 targets of stage second in flight: {REPORT}", REPORTED
-        ),
+        expected(ReasonCode.PROGRESSING, f"1 target of stage second in flight: {REPORT}", REPORTED),
     ),
 }
 
@@ -187,7 +184,10 @@ def test_a_rollbacks_stage_is_full_when_its_own_places_are_taken() -> None:
     stages = [{"name": "first", "maxConcurrent": 1}, {"name": "second", "maxConcurrent": 2}]
     skipped, busy = first(skipped=4), StageView(1, "second", 4, 2, 2, opened_at=T0)
     seen = view(skipped, busy, strategy=RolloutStrategy.model_validate({"stages": stages}))
-    for kind, places in ((RolloutKind.PUBLISH, 1), (RolloutKind.ROLLBACK, 2)):
+    for kind, places in (
+        (RolloutKind.PUBLISH, "the only place"),
+        (RolloutKind.ROLLBACK, "all 2 places"),
+    ):
         found = said(replace(seen, kind=kind))
         assert found is not None
-        assert found.message == f"all {places} places of stage second are taken: {REPORT}"
+        assert found.message == f"{places} of stage second in use: {REPORT}"

@@ -66,8 +66,8 @@ def test_a_paced_rollout_says_how_many_wait_at_which_rate_and_why() -> None:
     plain = paced(view(), 4, None, NOW, until)
     assert plain == expected(
         ReasonCode.PACED,
-        "4 targets could be released and wait for the pace",
-        "the pace has tokens for them",
+        "4 targets could be released, but for the pace",
+        "the pace has tokens again",
         until,
     )
     calm = Pacing(30.0, T0, T0)
