@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.drivers.process import Finished, environment, run_tool
+from agent.json_text import json_text
 from shared.telemetry.redaction import is_secret_name
 
 _START_SECONDS = 15.0
@@ -188,8 +189,8 @@ class Helm:
         descriptor, name = tempfile.mkstemp(prefix="values-", suffix=".yaml", dir=self._work_dir)
         path = Path(name)
         try:
-            with os.fdopen(descriptor, "w") as file:
-                json.dump(values, file)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(json_text(values))
             yield path
         finally:
             path.unlink(missing_ok=True)

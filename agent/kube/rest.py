@@ -22,6 +22,7 @@ from agent.errors import (
     KubeNotFound,
     KubeUnreachable,
 )
+from agent.json_text import json_text
 from agent.kube.access import ClusterAccess
 
 Object = dict[str, Any]
@@ -30,6 +31,8 @@ Params = Mapping[str, str | int | bool]
 _CONFLICT_OWNER = re.compile(r'conflict with "((?:[^"\\]|\\.)*)"')
 _THROTTLED_TRIES = 4
 _MESSAGE_LIMIT = 1500
+_LINE_LIMIT = 32 * 1024 * 1024
+"""Bytes of one event of a watch."""
 
 
 class Rest:

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 import yaml
 
 from dev.kube import errors, protobuf
+from dev.kube.json_text import has_surrogate_escapes, json_text
 from dev.kube.schema import Json
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -51,6 +52,11 @@ class Request:
             return protobuf.decode(self.body)
         if kind.endswith(("protobuf", "cbor")):
             raise errors.unsupported_media_type(kind, [JSON_TYPE, "application/yaml"])
+        if kind.endswith("yaml") and has_surrogate_escapes(self.body):
+            raise errors.bad_request(
+                "error decoding YAML: error converting YAML to JSON: yaml: found invalid Unicode "
+                "character escape code"
+            )
         try:
             return json.loads(self.body)
         except ValueError as error:
@@ -100,7 +106,7 @@ class Response:
     @classmethod
     def of(cls, document: Json, status: int = 200, **more: Any) -> Response:
         """An answer that holds a JSON document."""
-        return cls(json.dumps(document, separators=(",", ":")).encode(), status, **more)
+        return cls(json_text(document), status, **more)
 
     async def send(self, send: Send) -> None:
         """Write the answer."""

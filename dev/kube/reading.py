@@ -10,6 +10,7 @@ from dev.kube import errors, tables
 from dev.kube.cluster import Cluster
 from dev.kube.convert import to_served
 from dev.kube.http import METADATA, TABLE, Request, Response
+from dev.kube.json_text import json_text
 from dev.kube.resources import ObjectKey, Resource
 from dev.kube.schema import Json
 from dev.kube.selectors import Matcher, parse_fields, parse_labels
@@ -23,7 +24,7 @@ def body_of(resource: Resource, record: Record) -> bytes:
     obj = to_served(resource, record.obj)
     if obj is record.obj:
         return record.body
-    return json.dumps(obj, separators=(",", ":")).encode()
+    return json_text(obj)
 
 
 def answer(request: Request, target: Target, record: Record, status: int = 200) -> Response:

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
+from dev.kube.json_text import json_text
 from dev.kube.resources import ObjectKey, StorageKey
 from dev.kube.schema import Json
 
@@ -34,7 +35,7 @@ class Record:
     def body(self) -> bytes:
         """The object as JSON text."""
         if self._body is None:
-            self._body = json.dumps(self.obj, separators=(",", ":")).encode()
+            self._body = json_text(self.obj)
         return self._body
 
     def thaw(self) -> Json:

@@ -34,10 +34,10 @@ async def test_apply_prune_and_remove(
         assert live["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "arcbridge"
         assert [m["manager"] for m in live["metadata"]["managedFields"]] == ["arcbridge"]
 
-        second = first.next(source=overlay(config_map("one", a="2")))
+        second = first.next(source=overlay(config_map("one", a="2 \U0001f600")))
         running.submit(second.present())
         await running.ready("over", 2)
-        assert tools.get("cm", "one", "-n", namespace)["data"] == {"a": "2"}
+        assert tools.get("cm", "one", "-n", namespace)["data"] == {"a": "2 \U0001f600"}
         assert not tools.exists("cm", "two", "-n", namespace)
         assert tools.exists("cm", "kept", "-n", namespace)
 
