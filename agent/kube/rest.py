@@ -70,7 +70,7 @@ class Rest:
 
         Raises a KubeError that fits the answer, KubeUnreachable when there is none in time.
         """
-        content = None if body is None else json.dumps(body).encode()
+        content = None if body is None else json_text(body)
         seconds = self._deadline if deadline_seconds is None else deadline_seconds
         try:
             async with asyncio.timeout(seconds):
@@ -126,7 +126,7 @@ class Rest:
     @asynccontextmanager
     async def stream(
         self, path: str, params: Params, headers: Mapping[str, str]
-    ) -> AsyncIterator[AsyncIterator[str]]:
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
         """Open a long GET and give its lines; the caller bounds the time between two of them."""
         request_headers = {"Accept": "application/json", **await self._access.headers(), **headers}
         request = self._client.build_request(
@@ -146,11 +146,25 @@ class Rest:
                 async with asyncio.timeout(self._deadline):
                     content = await answer.aread()
                 raise error_of(answer.status_code, content, f"GET {path}")
-            yield answer.aiter_lines()
+            yield _lines(answer.aiter_bytes(), path)
         except httpx.HTTPError as error:
             raise KubeUnreachable(f"GET {path}: {error}", reason="Unreachable") from error
         finally:
             await answer.aclose()
+
+
+async def _lines(chunks: AsyncIterator[bytes], path: str) -> AsyncIterator[bytes]:
+    """The lines of a stream, by line feeds alone: JSON text may hold what else ends a line in
+    Unicode. Raises KubeUnreachable for a line that no object could need."""
+    rest = b""
+    async for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        if len(rest) > _LINE_LIMIT:
+            raise KubeUnreachable(f"GET {path}: a line without end", reason="NotJson")
+        for line in lines:
+            yield line
+    if rest:
+        yield rest
 
 
 def error_of(status: int, content: bytes, call: str) -> KubeError:

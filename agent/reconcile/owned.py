@@ -91,6 +91,9 @@ class OwnedObjects:
                 log.warning("kind may not be watched", kind=resource.kind, namespace=namespace)
             except KubeError as error:
                 log.warning("kind cannot be watched", kind=resource.kind, error=str(error)[:300])
+            except Exception:
+                # A supervisor: the engine must not end for one object that nobody thought of.
+                log.exception("watch failed, starting again", kind=resource.kind)
             await asyncio.sleep(_RETRY_SECONDS)
 
     def _take_list(self, seen: dict[ObjectKey, tuple[str, str]], listed: Listed) -> None:

@@ -30,11 +30,11 @@ async def test_install_upgrade_and_uninstall(
         assert live["metadata"]["labels"]["arcbridge.io/extension"] == "web"
         assert live["status"]["readyReplicas"] == 1
 
-        second = first.next(values={"greeting": "bye \U0001f600"})
+        second = first.next(values={"greeting": "\U0001f600"})
         running.submit(second.present())
         ready = await running.ready("web", 2)
         assert ready.reason is ReasonCode.UPGRADE_SUCCEEDED
-        assert tools.get("cm", "web-config", "-n", namespace)["data"]["greeting"] == "bye \U0001f600"
+        assert tools.get("cm", "web-config", "-n", namespace)["data"]["greeting"] == "\U0001f600"
 
         running.submit(second.next().absent())
         await running.removed("web", 3)
