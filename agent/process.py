@@ -79,6 +79,7 @@ def reconcilers(settings: AgentProcessSettings, kube: KubeClient) -> Callable[[S
             hosts_allowed=settings.allowed_hosts,
             private_hosts=settings.private_hosts,
             private_networks=settings.private_networks,
+            git_limit_mib=settings.git_limit_mib,
         )
         return Engine(
             kube=kube.acting_as(settings.impersonate),

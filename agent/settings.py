@@ -60,6 +60,8 @@ class AgentProcessSettings:
     loopback; never link-local. `HTTPS_PROXY` counts for these hosts only."""
     private_networks: tuple[IPv4Network | IPv6Network, ...] = ()
     """Ranges such as `10.20.0.0/16`, separated by commas, that any host's address may be in."""
+    git_limit_mib: int = 256
+    """Mebibytes that a Git server may send for one overlay; two such may be on the disk at once."""
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
 
@@ -92,6 +94,9 @@ class AgentProcessSettings:
             allowed_hosts=_names(environ.get(f"{prefix}ALLOWED_HOSTS", "")),
             private_hosts=_names(environ.get(f"{prefix}PRIVATE_HOSTS", "")),
             private_networks=_networks(environ, f"{prefix}PRIVATE_NETWORKS", problems),
+            git_limit_mib=int(
+                _number(environ, f"{prefix}GIT_LIMIT_MIB", cls.git_limit_mib, 32, 2048, problems)
+            ),
             log_level=environ.get(f"{prefix}LOG_LEVEL", cls.log_level).upper(),
         )
         if settings.log_level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:

@@ -28,6 +28,8 @@ _REDIRECTS_MAX = 5
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 """The addresses of a host and port. Raises OSError."""
+Sink = Callable[[bytes], Awaitable[None]]
+"""Takes an answer's content as it comes."""
 
 
 class DownloadFailed(AgentError):
@@ -76,6 +78,7 @@ class _Request:
     credentials: Credentials | None = None
     basic: bool = False
     body: bytes | None = None
+    sink: Sink | None = None
 
 
 async def resolve(host: str, port: int) -> list[str]:
@@ -119,9 +122,14 @@ class Downloader:
         headers: Mapping[str, str] | None = None,
         credentials: Credentials | None = None,
         basic: bool = False,
+        sink: Sink | None = None,
     ) -> Download:
-        """The same for a request with a body; its redirects are not followed."""
-        asked = _Request(limit, dict(headers or {}), credentials, basic, body)
+        """The same for a request with a body; its redirects are not followed.
+
+        With a `sink`, that gets the content of a good answer piece by piece, and nothing is held
+        in memory; what it raises comes through.
+        """
+        asked = _Request(limit, dict(headers or {}), credentials, basic, body, sink)
         return await self._ask_within_time(url, asked)
 
     async def _ask_within_time(self, url: str, asked: _Request) -> Download:
@@ -238,13 +246,23 @@ class Downloader:
         ):
             if response.status_code in _REDIRECTS:
                 return Download(response.status_code, response.headers, b"")
-            content = bytearray()
-            async for chunk in response.aiter_raw():
-                content += chunk
-                if len(content) > asked.limit:
-                    message = f"{_shown(url)}: larger than {asked.limit} bytes"
-                    raise DownloadTooLarge(message, final=True)
-            return Download(response.status_code, response.headers, bytes(content))
+            content = await _read(response, _shown(url), asked)
+            return Download(response.status_code, response.headers, content)
+
+
+async def _read(response: httpx.Response, shown: str, asked: _Request) -> bytes:
+    """The content, or nothing where a sink takes it."""
+    content = bytearray()
+    size = 0
+    async for chunk in response.aiter_raw():
+        size += len(chunk)
+        if size > asked.limit:
+            raise DownloadTooLarge(f"{shown}: larger than {asked.limit} bytes", final=True)
+        if asked.sink is not None and response.status_code == 200:
+            await asked.sink(chunk)
+        else:
+            content += chunk
+    return bytes(content)
 
 
 def _shown(url: str) -> str:

@@ -1,9 +1,10 @@
-"""A program of its own: takes a Git pack apart and writes the files of one commit as an archive.
+"""A program of its own: takes Git packs apart and writes the files of one overlay as an archive.
 
-`python -m agent.drivers.git_unpack DIRECTORY`, with `job.json` and `fetched.pack` there; writes
-`files.tgz`. It has no network and no credentials, and little memory: what would need more is
-refused. Every object is found by the hash of its own content, from the commit's down, so a server
-cannot slip in other files. Links and submodules are left out.
+`python -m agent.drivers.git_unpack DIRECTORY`, with a job and packs there (`git_job`). Where the
+packs hold every file that the overlay is made of, it writes the archive; otherwise the ids of those
+to be fetched before it is called again. It has no network and no credentials, and little memory:
+what would need more is refused. Every object is found by the hash of its own content, from the
+commit's down, so a server cannot slip in other files.
 """
 
 from __future__ import annotations
@@ -11,80 +12,85 @@ from __future__ import annotations
 import gzip
 import json
 import resource
+import signal
 import sys
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
-from stat import S_ISDIR, S_ISREG
 
-from dulwich.object_format import SHA1
-from dulwich.objects import Blob, Commit, ObjectID, ShaFile, Tree
-from dulwich.pack import PackData, PackInflater
+from dulwich.objects import Commit, ObjectID
 
+from agent.drivers.archive import UNPACKED_LIMIT
+from agent.drivers.git_job import JOB, RESULT, WANTED, Job
+from agent.drivers.git_overlay import gather
+from agent.drivers.git_packs import Packs, Refused
 from agent.drivers.ssh_signature import SignatureRefused, check_signature
 
-MEMORY_LIMIT = 512 * 1024 * 1024
+MEMORY_LIMIT = 384 * 1024 * 1024
+"""Bytes of addresses beside the packs, which are mapped and not read in."""
 _PROCESSOR_SECONDS = 100
-_UNPACKED_LIMIT = 64 * 1024 * 1024
-_DEPTH_LIMIT = 64
-
-Objects = Mapping[ObjectID, ShaFile]
-Keys = Mapping[str, list[str]]
-"""By kind: `ssh` and `pgp`."""
-
-
-class Refused(ValueError):
-    """The commit is not one to build from."""
 
 
 def main(directory: Path) -> None:
     """Do the job of a directory. Exits with a sentence where it is refused."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
-    resource.setrlimit(resource.RLIMIT_CPU, (_PROCESSOR_SECONDS, _PROCESSOR_SECONDS))
-    job = json.loads((directory / "job.json").read_text())
+    mapped = sum(path.stat().st_size for path in directory.glob("*.pack"))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT + mapped,) * 2)
+    signal.signal(signal.SIGXCPU, _out_of_time)
+    resource.setrlimit(resource.RLIMIT_CPU, (_PROCESSOR_SECONDS, _PROCESSOR_SECONDS + 5))
+    job = Job(**json.loads((directory / JOB).read_text()))
     try:
-        archive = unpack(directory / "fetched.pack", job["commit"], job["keys"])
+        unpack(directory, job)
     except (Refused, SignatureRefused) as error:
         sys.exit(str(error))
     except MemoryError:
         sys.exit("the repository unpacks to more than is allowed")
     except Exception as error:  # whatever dulwich makes of a pack that is none
         sys.exit(f"the server's pack is not readable ({type(error).__name__})")
-    (directory / "files.tgz").write_bytes(archive)
 
 
-def unpack(pack: Path, commit_id: str, keys: Keys | None) -> bytes:
-    """A gzipped tar archive of the commit's files. Raises Refused and SignatureRefused."""
-    objects = _objects(pack)
-    commit = objects.get(ObjectID(commit_id.encode()))
-    if not isinstance(commit, Commit):
-        raise Refused(f"the server's pack does not hold the commit {commit_id}")
-    if keys is not None:
-        _check_signed(commit, keys)
-    buffer = BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for path, content in _files(objects, commit.tree, "", 0):
+def _out_of_time(*_: object) -> None:
+    sys.exit("the repository takes too long to unpack")
+
+
+def unpack(directory: Path, job: Job) -> None:
+    """Write the archive, or what is wanted for it. Raises Refused and SignatureRefused."""
+    packs = Packs(directory)
+    commit = packs.commit(ObjectID(job.commit.encode()))
+    if commit is None:
+        raise Refused(f"the server's pack does not hold the commit {job.commit}")
+    if job.keys is not None:
+        _check_signed(commit, job.keys)
+    overlay = gather(packs, commit.tree, job.path)
+    missing = {path: item.decode() for path, item in overlay.missing(packs).items()}
+    for path, item in missing.items():
+        if job.complete or item in job.asked:
+            raise Refused(f"the server's pack does not hold the file {path}")
+    if missing:
+        (directory / WANTED).write_text(json.dumps(sorted(set(missing.values()))))
+    else:
+        _write_archive(directory / RESULT, packs, overlay.files)
+
+
+def _write_archive(target: Path, packs: Packs, files: Mapping[str, ObjectID]) -> None:
+    size = 0
+    with (
+        gzip.GzipFile(target, "wb", mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        for path, item in sorted(files.items()):
+            content = packs.content(item)
+            if content is None:
+                raise Refused(f"the server's pack does not hold the file {path}")
             entry = tarfile.TarInfo(path)
             entry.size = len(content)
+            size += entry.size
+            if size > UNPACKED_LIMIT:
+                raise Refused("the overlay unpacks to more than is allowed")
             archive.addfile(entry, BytesIO(content))
-    return gzip.compress(buffer.getvalue(), mtime=0)
 
 
-def _objects(pack: Path) -> Objects:
-    data = PackData(pack, object_format=SHA1)
-    data.check()
-    found: dict[ObjectID, ShaFile] = {}
-    size = 0
-    for item in PackInflater.for_pack_data(data):
-        size += item.raw_length()
-        if size > _UNPACKED_LIMIT:
-            raise Refused("the repository unpacks to more than is allowed")
-        found[item.id] = item
-    return found
-
-
-def _check_signed(commit: Commit, keys: Keys) -> None:
+def _check_signed(commit: Commit, keys: Mapping[str, list[str]]) -> None:
     signature = commit.gpgsig
     if signature is None:
         raise Refused(f"the commit {commit.id.decode()} is not signed")
@@ -104,30 +110,6 @@ def _check_openpgp(text: str, message: bytes, keys: list[str]) -> None:
     from agent.drivers import openpgp_signature  # heavy, and seldom needed
 
     openpgp_signature.check_signature(text, message, keys=keys)
-
-
-def _files(
-    objects: Objects, tree_id: ObjectID, folder: str, depth: int
-) -> Iterator[tuple[str, bytes]]:
-    tree = objects.get(tree_id)
-    if not isinstance(tree, Tree) or depth > _DEPTH_LIMIT:
-        raise Refused(f"the server's pack does not hold the folder {folder or '/'}")
-    for name, mode, item_id in tree.iteritems():
-        path = folder + _checked(name)
-        if S_ISDIR(mode):
-            yield from _files(objects, item_id, f"{path}/", depth + 1)
-        elif S_ISREG(mode):
-            blob = objects.get(item_id)
-            if not isinstance(blob, Blob):
-                raise Refused(f"the server's pack does not hold the file {path}")
-            yield path, blob.as_raw_string()
-
-
-def _checked(name: bytes) -> str:
-    text = name.decode(errors="surrogateescape")
-    if text in ("", ".", "..") or set(text) & set("/\\\0"):
-        raise Refused("the commit holds a file whose name leaves its folder")
-    return text
 
 
 if __name__ == "__main__":

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
-_KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _REFUSED = frozenset({"helmCharts", "helmChartInflationGenerator", "helmGlobals"})
 _PATHS = frozenset(
     {
@@ -31,6 +32,8 @@ _PATHS = frozenset(
 _WITH_PATH = frozenset({"openapi", "patches", "patchesJson6902", "replacements"})
 """Objects, or lists of them, with a `path`."""
 _GENERATORS = frozenset({"configMapGenerator", "secretGenerator"})
+_CONFIGURED = frozenset({"generators", "transformers", "validators"})
+"""Lists of files that configure kustomize's own plugins, and may name further files."""
 _HARMLESS = frozenset(
     {
         "apiVersion",
@@ -57,11 +60,39 @@ class OverlayRefused(ValueError):
     """The overlay reaches out of itself, or is not one."""
 
 
+@dataclass(frozen=True)
+class Reach:
+    """What a kustomization has kustomize read."""
+
+    targets: frozenset[str] = frozenset()
+    """Files and folders, from the root; what leaves the root is not among them."""
+    whole_folder: bool = False
+    """It may read any file in or below its own folder, too."""
+
+
+def reach_of(name: str, content: str) -> Reach:
+    """What the kustomization of this name reads. One that is none reaches nothing: it is for
+    `vet_overlay` to refuse it."""
+    try:
+        document = yaml.safe_load(content)
+    except (yaml.YAMLError, RecursionError):
+        return Reach()
+    if not isinstance(document, dict):
+        return Reach()
+    folder = posixpath.dirname(name)
+    named = [r for field, value in document.items() for r in _references(str(field), value)]
+    targets = (_join(folder, reference) for reference in named if not posixpath.isabs(reference))
+    return Reach(
+        frozenset(target for target in targets if not target.startswith("..")),
+        any(document.get(field) for field in _CONFIGURED),
+    )
+
+
 def vet_overlay(files: Mapping[str, str], path: str) -> None:
     """Return when `kubectl kustomize PATH` reads nothing but `files`. Raises OverlayRefused."""
     tree = {posixpath.normpath(name): content for name, content in files.items()}
     root = posixpath.normpath(path)
-    if not any(_join(root, name) in tree for name in _KUSTOMIZATIONS):
+    if not any(_join(root, name) in tree for name in KUSTOMIZATIONS):
         raise OverlayRefused(f"{path!r} holds no kustomization.yaml")
     for name, content in tree.items():
         if _FUNCTION_ANNOTATION in content:
@@ -74,7 +105,7 @@ def vet_overlay(files: Mapping[str, str], path: str) -> None:
         if folder in seen:
             continue
         seen.add(folder)
-        for name in (_join(folder, kustomization) for kustomization in _KUSTOMIZATIONS):
+        for name in (_join(folder, kustomization) for kustomization in KUSTOMIZATIONS):
             if name in tree:
                 waiting.extend(_vet_kustomization(name, tree[name], tree))
 

@@ -25,15 +25,18 @@ _CHECKSUM_BYTES = hashlib.sha256().digest_size
 """A kept file begins with its content's SHA-256, as an OCI digest is not that of the content."""
 _KEPT = 32
 """Archives that are kept, so that a restarted agent needs no network for what it has."""
+_KEPT_BYTES = 256 * 1024 * 1024
+"""They may come to no more than this, or the volume of the agent's state would fill up."""
 
 
 class Overlays:
     """A small store of archives by the digest or commit that was asked for."""
 
-    def __init__(self, downloader: Downloader, directory: Path) -> None:
+    def __init__(self, downloader: Downloader, directory: Path, *, git_limit: int) -> None:
+        """`git_limit` is how many bytes a Git server may send for one overlay."""
         self._downloader = downloader
         self._registry = Registry(downloader)
-        self._git = Git(downloader, directory)
+        self._git = Git(downloader, directory, git_limit)
         self._directory = directory
 
     async def obtain(self, source: KustomizeSource, access: Access = PUBLIC) -> Mapping[str, str]:
@@ -67,7 +70,7 @@ class Overlays:
         if source.archive is not None:
             content = await self._download(source.archive, credentials)
         elif source.git is not None:
-            content = await self._git.archive(source.git, credentials)
+            content = await self._git.archive(source.git, source.path, credentials)
         else:
             content = await self._registry.pull(
                 source.oci or "",
@@ -107,15 +110,18 @@ class Overlays:
             partial.write(hashlib.sha256(content).digest() + content)
         Path(partial.name).replace(path)
         kept = sorted(self._directory.glob("*.kept"), key=lambda p: p.stat().st_mtime, reverse=True)
-        for old in kept[_KEPT:]:
-            old.unlink(missing_ok=True)
+        size = 0
+        for number, old in enumerate(kept):
+            size += old.stat().st_size
+            if number >= _KEPT or size > _KEPT_BYTES:
+                old.unlink(missing_ok=True)
 
 
 def _identity(source: KustomizeSource) -> str:
     """What pins the content. Who may have signed a commit is part of it: what was taken from other
-    hands is not what was asked for."""
+    hands is not what was asked for. So is the folder: only what it needs is taken."""
     if source.archive is not None:
         return source.archive.digest
     if source.git is not None:
-        return json.dumps(source.git.to_canonical(), sort_keys=True)
+        return json.dumps([source.git.to_canonical(), source.path], sort_keys=True)
     return (source.oci or "").partition("@")[2]

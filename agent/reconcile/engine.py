@@ -76,7 +76,11 @@ class Drivers:
             helm,
             Charts(downloader, work_dir / "charts"),
             Kustomize(settings.kubectl, work_dir, seconds=60.0),
-            Overlays(downloader, work_dir / "overlays"),
+            Overlays(
+                downloader,
+                work_dir / "overlays",
+                git_limit=settings.git_limit_mib * 1024 * 1024,
+            ),
         )
 
 

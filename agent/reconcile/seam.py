@@ -168,6 +168,8 @@ class ReconcileSettings:
     environment's proxy may be asked for."""
     private_networks: tuple[IPv4Network | IPv6Network, ...] = ()
     """Private ranges that content may come from, whatever the host is called."""
+    git_limit_mib: int = 256
+    """Mebibytes that a Git server may send for one overlay."""
 
     @property
     def tool_deadline(self) -> timedelta:

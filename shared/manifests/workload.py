@@ -13,6 +13,8 @@ STATE_DIR = "/var/lib/arcbridge"
 _SELECTOR = {"app.kubernetes.io/name": AGENT}
 _API_SERVER_PORTS = (443, 6443)
 _USER = 65532
+_STATE_SIZE = "1536Mi"
+"""1 GiB, and room for two Git fetches of the agent's `git_limit_mib` each."""
 
 
 def deployment(install: AgentInstall) -> Object:
@@ -78,7 +80,7 @@ def _pod(install: AgentInstall) -> Object:
         },
         "containers": [_container(install)],
         "volumes": [
-            {"name": "state", "emptyDir": {"sizeLimit": "1Gi"}},
+            {"name": "state", "emptyDir": {"sizeLimit": _STATE_SIZE}},
             {"name": "tmp", "emptyDir": {"sizeLimit": "512Mi"}},
         ],
     }

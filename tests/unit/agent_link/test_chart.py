@@ -110,10 +110,19 @@ def test_the_pod_is_that_of_the_manifest_with_its_settings_added(tmp_path: Path)
     charts = rendered(tmp_path)[key]["spec"]["template"]["spec"]
     [mine], [its] = ours.pop("containers"), charts.pop("containers")
     assert charts == ours
-    added = {"ARCBRIDGE_AGENT_LEASE_SECONDS", "ARCBRIDGE_AGENT_LOG_LEVEL"}
+    settings = ("GIT_LIMIT_MIB", "LEASE_SECONDS", "LOG_LEVEL")
+    added = {f"ARCBRIDGE_AGENT_{name}" for name in settings}
     assert [e for e in its.pop("env") if e["name"] not in added] == mine.pop("env")
     assert its.pop("imagePullPolicy") == "IfNotPresent"
     assert its == mine
+
+
+def test_the_volume_of_the_state_has_room_for_two_git_fetches_of_the_limit(tmp_path: Path) -> None:
+    key = ("Deployment", "arcbridge-system", "arcbridge-agent")
+    pod = rendered(tmp_path, sources={"gitLimitMiB": 2048})[key]["spec"]["template"]["spec"]
+    assert {"name": "state", "emptyDir": {"sizeLimit": "5120Mi"}} in pod["volumes"]
+    limit = {"name": "ARCBRIDGE_AGENT_GIT_LIMIT_MIB", "value": "2048"}
+    assert limit in pod["containers"][0]["env"]
 
 
 def test_the_cluster_is_that_of_the_manifest(tmp_path: Path) -> None:
@@ -136,6 +145,7 @@ def test_a_digest_names_the_image(tmp_path: Path) -> None:
         {"clusterName": "Not A Name"},
         {"replicas": 0},
         {"replica": 2},
+        {"sources": {"gitLimitMiB": 16}},
     ],
 )
 def test_wrong_values_are_refused_by_the_schema(tmp_path: Path, wrong: dict[str, Any]) -> None:

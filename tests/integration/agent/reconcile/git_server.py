@@ -1,11 +1,15 @@
-"""A Git repository on loopback, served over https by dulwich, and what is committed to it."""
+"""A Git repository on loopback, and what is committed to it: served over https by dulwich, which
+speaks version 0 of the protocol only, or by Git itself.
+"""
 
 from __future__ import annotations
 
 import base64
 import contextlib
 import hashlib
+import os
 import socketserver
+import subprocess
 import threading
 import wsgiref.simple_server
 from collections.abc import Callable, Iterable, Iterator
@@ -71,6 +75,10 @@ class Repository:
         self.repo.refs[Ref(b"refs/tags/" + made.id)] = made.id
         return made.id.decode()
 
+    def forget_tag(self, commit: str) -> None:
+        """Nothing but the history of a branch leads to the commit now."""
+        del self.repo.refs[Ref(b"refs/tags/" + commit.encode())]
+
     def _tree(self, files: dict[str, str], odd: dict[str, int]) -> ObjectID:
         tree = Tree()
         folders: dict[str, dict[str, str]] = {}
@@ -122,12 +130,42 @@ class _Quiet(wsgiref.simple_server.WSGIRequestHandler):
         """The test's output is not the place for it."""
 
 
+def by_dulwich(repository: Repository) -> Wsgi:
+    """Gives out only what a branch or a tag points to."""
+    served: Wsgi = make_wsgi_chain(DictBackend({"/team/apps.git": repository.repo}))
+    return served
+
+
+def by_git(path: Path, *, filters: bool = True) -> Wsgi:
+    """As large hosts serve it: by `git upload-pack`, which speaks version 2 and, where that is
+    allowed, leaves files out."""
+
+    def git(*arguments: str, protocol: str = "", body: bytes = b"") -> bytes:
+        allow = ("-c", f"uploadpack.allowFilter={str(filters).lower()}")
+        return subprocess.run(
+            ["git", *allow, "upload-pack", "--strict", "--stateless-rpc", *arguments, str(path)],
+            input=body,
+            env={**os.environ, "GIT_PROTOCOL": protocol},
+            stdout=subprocess.PIPE,
+            check=False,  # it says why not to who asks, and so does this
+            timeout=60,
+        ).stdout
+
+    def served(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        protocol = environ.get("HTTP_GIT_PROTOCOL", "")
+        start("200 OK", [("Content-Type", "application/x-git-upload-pack-result")])
+        if environ["PATH_INFO"].endswith("/info/refs"):
+            told = git("--advertise-refs", protocol=protocol)
+            return [b"001e# service=git-upload-pack\n0000", told]
+        body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+        return [git(protocol=protocol, body=body)]
+
+    return served
+
+
 @contextlib.contextmanager
-def git_server(
-    directory: Path, repository: Repository, authorization: str | None = None
-) -> Iterator[int]:
-    """Serve it at `/team/apps.git`; the port. `directory` gets `cert.pem`."""
-    git: Wsgi = make_wsgi_chain(DictBackend({"/team/apps.git": repository.repo}))
+def git_server(directory: Path, git: Wsgi, authorization: str | None = None) -> Iterator[int]:
+    """Serve a repository; the port. `directory` gets `cert.pem`."""
 
     def guarded(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         if authorization not in (None, environ.get("HTTP_AUTHORIZATION")):

@@ -27,6 +27,7 @@ from tests.integration.agent.reconcile.git_server import (
     LINK,
     SUBMODULE,
     Repository,
+    by_dulwich,
     git_server,
     public_line,
     sign,
@@ -36,6 +37,7 @@ from tests.integration.agent.reconcile.sources import Release
 
 HOST = "127.0.0.1"
 PRIVATE = frozenset({HOST})
+LIMIT = 64 * 1024 * 1024
 PASSWORD = "planted-canary-pass"
 BASIC = "Basic " + base64.b64encode(f"robot:{PASSWORD}".encode()).decode()
 
@@ -69,7 +71,7 @@ class Site:
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """Who asks has to log in."""
     repository = Repository.create(tmp_path / "apps.git")
-    with git_server(tmp_path, repository, BASIC) as port:
+    with git_server(tmp_path, by_dulwich(repository), BASIC) as port:
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
         yield Site(repository, f"https://{HOST}:{port}/team/apps.git")
 
@@ -78,14 +80,15 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 def open_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """Open to everyone."""
     repository = Repository.create(tmp_path / "apps.git")
-    with git_server(tmp_path, repository) as port:
+    with git_server(tmp_path, by_dulwich(repository)) as port:
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
         yield Site(repository, f"https://{HOST}:{port}/team/apps.git")
 
 
 @pytest.fixture
 def git(tmp_path: Path) -> Git:
-    return Git(Downloader(DownloadPolicy(private_hosts=PRIVATE, seconds=30)), tmp_path / "work")
+    policy = DownloadPolicy(private_hosts=PRIVATE, seconds=30)
+    return Git(Downloader(policy), tmp_path / "work", LIMIT)
 
 
 async def test_a_commit_is_applied_with_a_login_and_kept_for_a_restart_without_network(
@@ -142,26 +145,19 @@ async def test_links_and_submodules_are_left_out_and_files_come_as_they_are(
     git: Git, open_site: Site
 ) -> None:
     odd = {"link": LINK, "module": SUBMODULE}
-    commit = open_site.repository.commit({**overlay("hello"), "größe.txt": "x"}, odd=odd)
-    files = read_files(await git.archive(open_site.git(commit), None))
-    assert files == {**overlay("hello"), "größe.txt": "x"}
+    needed = overlay("größe")
+    needed["kustomization.yaml"] = "resources: [prod, größe.yaml, link, module]\n"
+    needed["größe.yaml"] = "{apiVersion: v1, kind: ConfigMap, metadata: {name: other}}\n"
+    commit = open_site.repository.commit(needed, odd=odd)
+    files = read_files(await git.archive(open_site.git(commit), ".", None))
+    assert files == {name: text for name, text in needed.items() if name != "README.md"}
     assert not list((git.work_dir).iterdir())
 
 
 async def test_a_commit_that_is_not_there_is_told(git: Git, open_site: Site) -> None:
     open_site.repository.commit(overlay("hello"))
     with pytest.raises(DownloadFailed, match="a" * 40 + ".*tag it"):
-        await git.archive(open_site.git("a" * 40), None)
-
-
-async def test_a_repository_that_is_too_large_is_told_with_the_way_out(
-    git: Git, open_site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("agent.drivers.git._PACK_LIMIT", 100)
-    commit = open_site.repository.commit(overlay("hello"))
-    with pytest.raises(DownloadFailed, match=r"larger than 100 bytes.*OCI artifact") as caught:
-        await git.archive(open_site.git(commit), None)
-    assert caught.value.final
+        await git.archive(open_site.git("a" * 40), "prod", None)
 
 
 async def test_only_a_signature_by_one_of_the_keys_will_do(git: Git, open_site: Site) -> None:
@@ -169,7 +165,7 @@ async def test_only_a_signature_by_one_of_the_keys_will_do(git: Git, open_site: 
     repository = open_site.repository
     keys = GitVerification(ssh_keys=(public_line(theirs), f"{public_line(ours)} who@example.org"))
     good = open_site.git(repository.commit(overlay("hello"), key=ours), verify=keys)
-    assert "prod/kustomization.yaml" in read_files(await git.archive(good, None))
+    assert "prod/kustomization.yaml" in read_files(await git.archive(good, "prod", None))
     only_theirs = GitVerification(ssh_keys=(public_line(theirs),))
     refused = {
         "is not signed": (repository.commit(overlay("a")), keys),
@@ -196,7 +192,7 @@ async def are_refused(
     """Each commit for good, with these words."""
     for words, (commit, verify) in refused.items():
         with pytest.raises(DownloadFailed, match=words) as caught:
-            await git.archive(site.git(commit, verify=verify), None)
+            await git.archive(site.git(commit, verify=verify), "prod", None)
         assert caught.value.final
 
 
@@ -212,7 +208,7 @@ async def test_an_openpgp_signature_by_one_of_the_keys_will_do(git: Git, open_si
         repository.commit(overlay("by ssh"), key=sign_ssh),
     )
     for commit in signed:
-        found = await git.archive(open_site.git(commit, verify=keys), None)
+        found = await git.archive(open_site.git(commit, verify=keys), "prod", None)
         assert "prod/kustomization.yaml" in read_files(found)
     detached = pysequoia.SignatureMode.DETACHED
     other = pysequoia.sign(ours.signer(), b"something else", mode=detached)
@@ -302,11 +298,11 @@ async def test_packs_that_are_none_lie_or_explode_are_refused(
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
         source = GitOverlay(url=f"https://{HOST}:{port}/apps.git", commit=commit)
         with pytest.raises(DownloadFailed, match=words):
-            await git.archive(source, None)
+            await git.archive(source, "prod", None)
 
 
 async def test_a_private_address_is_refused_for_git_too(open_site: Site, tmp_path: Path) -> None:
-    git = Git(Downloader(DownloadPolicy(seconds=10)), tmp_path / "work")
+    git = Git(Downloader(DownloadPolicy(seconds=10)), tmp_path / "work", LIMIT)
     with pytest.raises(DownloadFailed, match="private or loopback") as caught:
-        await git.archive(open_site.git("c" * 40), None)
+        await git.archive(open_site.git("c" * 40), "prod", None)
     assert caught.value.final
