@@ -15,7 +15,7 @@ from agent.drivers.archive import read_files
 from agent.drivers.download import Downloader, DownloadFailed, DownloadPolicy
 from agent.drivers.git import Git
 from agent.drivers.kustomize import Kustomize
-from shared.contract.extension import GitOverlay
+from shared.contract.kustomize_source import GitOverlay
 from tests.integration.agent.reconcile.conftest import BIN
 from tests.integration.agent.reconcile.git_server import Repository, Wsgi, by_git, git_server
 
