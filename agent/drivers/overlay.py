@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
+from agent.go_yaml import YamlUnreadable, read_documents
 
 KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _REFUSED = frozenset({"helmCharts", "helmChartInflationGenerator", "helmGlobals"})
@@ -74,14 +74,13 @@ def reach_of(name: str, content: str) -> Reach:
     """What the kustomization of this name reads. One that is none reaches nothing: it is for
     `vet_overlay` to refuse it."""
     try:
-        document = yaml.safe_load(content)
-    except (yaml.YAMLError, RecursionError):
-        return Reach()
-    if not isinstance(document, dict):
+        document = _read(name, content)
+    except OverlayRefused:
         return Reach()
     folder = posixpath.dirname(name)
-    named = [r for field, value in document.items() for r in _references(str(field), value)]
-    targets = (_join(folder, reference) for reference in named if not posixpath.isabs(reference))
+    named = [r for field, value in document.items() for r in _references(field, value)]
+    paths = (path for path in named if isinstance(path, str) and not posixpath.isabs(path))
+    targets = (_join(folder, path) for path in paths)
     return Reach(
         frozenset(target for target in targets if not target.startswith("..")),
         any(document.get(field) for field in _CONFIGURED),
@@ -112,12 +111,7 @@ def vet_overlay(files: Mapping[str, str], path: str) -> None:
 
 def _vet_kustomization(name: str, content: str, tree: Mapping[str, str]) -> list[str]:
     """The files and folders that it refers to, all of them in the tree. Raises OverlayRefused."""
-    try:
-        document = yaml.safe_load(content)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise OverlayRefused(f"{name} is not YAML") from error
-    if not isinstance(document, dict):
-        raise OverlayRefused(f"{name} is not an object")
+    document = _read(name, content)
     folder = posixpath.dirname(name)
     targets: list[str] = []
     for field, value in document.items():
@@ -125,26 +119,41 @@ def _vet_kustomization(name: str, content: str, tree: Mapping[str, str]) -> list
             raise OverlayRefused(f"{name}: {field} would fetch and run a chart; use a helm source")
         if field not in _PATHS | _WITH_PATH | _GENERATORS | _HARMLESS:
             raise OverlayRefused(f"{name}: the field {field} is not known here")
-        targets += [
-            _vet_reference(name, folder, reference, tree) for reference in _references(field, value)
-        ]
+        for reference in _references(field, value):
+            if not isinstance(reference, str):
+                raise OverlayRefused(f"{name}: {field} holds what is not text")
+            targets.append(_vet_reference(name, folder, reference, tree))
     return targets
 
 
-def _references(field: str, value: Any) -> Iterator[str]:
+def _read(name: str, content: str) -> dict[str, Any]:
+    try:
+        documents = read_documents(content)
+    except YamlUnreadable as error:
+        raise OverlayRefused(f"{name} is not YAML: {error}") from error
+    if len(documents) != 1 or not isinstance(documents[0], dict):
+        raise OverlayRefused(f"{name} is not an object")
+    return documents[0]
+
+
+def _references(field: str, value: Any) -> Iterator[Any]:
+    """What should be paths, whatever it is."""
     if field in _PATHS:
-        yield from (str(item) for item in _items(value) if "\n" not in str(item))
+        yield from (i for i in _items(value) if not (isinstance(i, str) and "\n" in i))
     elif field in _WITH_PATH:
         found = value if isinstance(value, list) else [value]
-        yield from (
-            str(item["path"]) for item in found if isinstance(item, dict) and "path" in item
-        )
+        yield from (item["path"] for item in found if isinstance(item, dict) and "path" in item)
     elif field in _GENERATORS:
         for generator in _items(value):
             if isinstance(generator, dict):
-                yield from (str(f).rpartition("=")[2] for f in _items(generator.get("files")))
-                yield from (str(f) for f in _items(generator.get("envs")))
-                yield from (str(f) for f in [generator.get("env")] if f)
+                yield from (_file_of(entry) for entry in _items(generator.get("files")))
+                yield from _items(generator.get("envs"))
+                yield from (entry for entry in [generator.get("env")] if entry)
+
+
+def _file_of(entry: Any) -> Any:
+    """`key=path`, or the path alone."""
+    return entry.rpartition("=")[2] if isinstance(entry, str) else entry
 
 
 def _vet_reference(name: str, folder: str, reference: str, tree: Mapping[str, str]) -> str:

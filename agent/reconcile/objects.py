@@ -6,7 +6,7 @@ import copy
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
+from agent.go_yaml import YamlUnreadable, read_documents
 
 Object = dict[str, Any]
 
@@ -108,9 +108,9 @@ def parse_manifest(text: str) -> list[Object]:
     kind and metadata.name.
     """
     try:
-        documents = list(yaml.load_all(text, Loader=_Loader))
-    except yaml.YAMLError as error:
-        raise ManifestError(f"the manifest is not YAML: {_first_line(error)}") from error
+        documents = read_documents(text)
+    except YamlUnreadable as error:
+        raise ManifestError(f"the manifest is not YAML: {error}") from error
     found: list[Object] = []
     for document in documents:
         if not document:
@@ -120,16 +120,6 @@ def parse_manifest(text: str) -> list[Object]:
         else:
             found.append(_checked(document))
     return found
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc] # one of two bases
-    """A safe loader that leaves dates as text, as Kubernetes reads them."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
 
 
 def _is_list(document: Any) -> bool:
@@ -148,6 +138,15 @@ def _checked(document: Any) -> Object:
         raise ManifestError(f"a {document.get('kind', 'nameless object')} has no metadata.name")
     if not document.get("apiVersion") or not document.get("kind"):
         raise ManifestError(f"the object {meta['name']} has no apiVersion or kind")
+    texts = (document["apiVersion"], document["kind"], meta["name"], meta.get("namespace") or "")
+    maps = (meta.get("labels") or {}, meta.get("annotations") or {})
+    if not all(isinstance(text, str) for text in texts) or not all(
+        isinstance(entries, dict) for entries in maps
+    ):
+        raise ManifestError(
+            f"{document['kind']} {meta['name']}: apiVersion, kind, name and namespace have to be "
+            "text, labels and annotations maps"
+        )
     return document
 
 
@@ -201,7 +200,3 @@ def prune_disabled(obj: Object) -> bool:
     """True for an object that asks to be kept when its extension no longer has it."""
     annotations = obj.get("metadata", {}).get("annotations") or {}
     return annotations.get(PRUNE_ANNOTATION) == "disabled"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from agent.errors import KubeNotFound, StepFailed
 from agent.kube.client import KubeClient
 from agent.reconcile.objects import ManifestError, Object, key_of, parse_manifest, placed
+from agent.reconcile.readiness_types import text_at
 from shared.contract.reasons import ReasonCode
 
 
@@ -34,7 +35,10 @@ async def placed_objects(kube: KubeClient, manifest: str, namespace: str) -> lis
 def _scopes_of_crds(objects: Sequence[Object]) -> dict[tuple[str, str], bool]:
     """Whether the kinds that this very manifest defines are namespaced."""
     return {
-        (obj["spec"]["group"], obj["spec"]["names"]["kind"]): obj["spec"]["scope"] == "Namespaced"
+        (text_at(obj, "spec", "group"), text_at(obj, "spec", "names", "kind")): text_at(
+            obj, "spec", "scope"
+        )
+        == "Namespaced"
         for obj in objects
         if obj["kind"] == "CustomResourceDefinition"
     }

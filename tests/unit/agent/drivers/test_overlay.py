@@ -51,6 +51,8 @@ def test_an_overlay_that_refers_to_its_own_files_is_fine() -> None:
         "helmCharts: [{name: x, repo: 'https://example.com'}]",
         "helmChartInflationGenerator: []",
         "somethingNew: [https://example.com]",
+        "resources: [[[many, more], [many, more]]]",
+        "configMapGenerator: [{name: g, files: [{a: b}]}]",
         "- a list",
         "a: b: c",
     ],

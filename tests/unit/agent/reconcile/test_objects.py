@@ -66,7 +66,16 @@ metadata: {name: b, annotations: {at: 2026-01-01}}
 
 @pytest.mark.parametrize(
     "text",
-    ["a: b: c", "- 1\n- 2", "just words", "kind: X", "{kind: X, metadata: {name: a}}"],
+    [
+        "a: b: c",
+        "- 1\n- 2",
+        "just words",
+        "kind: X",
+        "{kind: X, metadata: {name: a}}",
+        "{apiVersion: v1, kind: X, metadata: {name: 12}}",
+        "{apiVersion: v1, kind: X, metadata: {name: a, namespace: [b]}}",
+        "{apiVersion: v1, kind: X, metadata: {name: a, labels: [b]}}",
+    ],
 )
 def test_what_is_no_manifest_is_refused(text: str) -> None:
     with pytest.raises(ManifestError):
