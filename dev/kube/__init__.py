@@ -9,7 +9,8 @@ tag of an image is `broken`.
 
 What it does not do, and does not pretend to do:
 
-* no RBAC: one bearer token per cluster may do everything; access reviews answer "allowed";
+* the cluster's own token is of `system:masters` and may do everything; RBAC holds for service
+  accounts, by their tokens or impersonated, with short `admin`, `edit` and `view`, not aggregated;
 * no admission: webhooks and admission policies are stored and never called, quotas and limit
   ranges are stored and never enforced, CEL rules of custom resources are not evaluated;
 * no conversion of custom resources between versions beyond renaming `apiVersion`;

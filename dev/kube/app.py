@@ -1,17 +1,17 @@
-"""The ASGI application: finds the cluster, checks its token, routes the request."""
+"""The ASGI application: finds the cluster, asks who it is and what they may, routes the request."""
 
 from __future__ import annotations
 
 import hashlib
-import hmac
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
-from dev.kube import changing, discovery, openapi, reading, scaling, special
+from dev.kube import access, changing, discovery, openapi, reading, scaling, special
 from dev.kube.cluster import Cluster
-from dev.kube.errors import StatusError, method_not_allowed, no_such_path, unauthorized
+from dev.kube.errors import StatusError, method_not_allowed, no_such_path
 from dev.kube.http import JSON_TYPE, Receive, Request, Response, Send, failure, read_request
 from dev.kube.target import NoSuchGroupError, Target, locate, split
 from dev.kube.watching import serve_watch
@@ -54,22 +54,15 @@ class App:
         if request.path.startswith(_HEALTH):
             await Response(b"ok", content_type="text/plain").send(send)
             return
-        _authenticate(cluster, request)
+        request = replace(request, user=access.user_of(cluster, request))
         response = _document(cluster, request)
         if response is None:
             target = _target(cluster, request)
-            if isinstance(target, Target) and _is_watch(request, target):
+            if isinstance(target, Target) and access.is_watch(request, target):
                 await serve_watch(cluster, request, target, receive, send)
                 return
             response = _resource(cluster, request, target) if isinstance(target, Target) else target
         await response.send(send)
-
-
-def _authenticate(cluster: Cluster, request: Request) -> None:
-    given = request.headers.get("authorization", "")
-    wanted = f"Bearer {cluster.settings.token}"
-    if not hmac.compare_digest(given.encode("latin-1"), wanted.encode("latin-1")):
-        raise unauthorized()
 
 
 def _document(cluster: Cluster, request: Request) -> Response | None:
@@ -164,13 +157,10 @@ def _version(cluster: Cluster) -> dict[str, str]:
 def _target(cluster: Cluster, request: Request) -> Target | Response:
     group, version, rest = split(request.path)
     if special.is_review(group, version, rest):
-        return special.review(request, group, rest)
-    return locate(cluster.registry, request.path)
-
-
-def _is_watch(request: Request, target: Target) -> bool:
-    wanted = "watch" in request.query and request.flag("watch")
-    return wanted and request.method == "GET" and not target.subresource
+        return special.review(cluster, request, group, rest)
+    target = locate(cluster.registry, request.path)
+    access.authorize(cluster, request, target)
+    return target
 
 
 def _resource(cluster: Cluster, request: Request, target: Target) -> Response:

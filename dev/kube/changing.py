@@ -40,6 +40,7 @@ def how_of(request: Request, target: Target) -> How:
         dry_run=dry == "All",
         force=request.flag("force"),
         subresource=target.subresource,
+        user=request.user,
     )
 
 

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 import yaml
 
 from dev.kube import errors, protobuf
+from dev.kube.identity import ADMINISTRATOR, User
 from dev.kube.json_text import has_surrogate_escapes, json_text
 from dev.kube.schema import Json
 
@@ -32,7 +33,9 @@ class Request:
     """The cluster's path prefix, `/clusters/NAME`."""
     query: dict[str, str]
     headers: dict[str, str]
+    """By name in lower case; the values of one that came several times, separated by commas."""
     body: bytes
+    user: User = ADMINISTRATOR
 
     def flag(self, name: str) -> bool:
         """A boolean query parameter: `watch=1`, `watch=true`, `watch`."""
@@ -147,7 +150,10 @@ async def read_request(scope: dict[str, Any], receive: Receive, prefix: str) -> 
         chunks.append(chunk)
         more = message.get("more_body", False)
     query = dict(parse_qsl(scope["query_string"].decode(), keep_blank_values=True))
-    headers = {name.decode().lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    headers: dict[str, str] = {}
+    for raw, value in scope["headers"]:
+        name, text = raw.decode().lower(), value.decode("latin-1")
+        headers[name] = f"{headers[name]},{text}" if name in headers else text
     return Request(
         method=scope["method"],
         path=scope["path"][len(prefix) :] or "/",

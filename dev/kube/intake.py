@@ -9,6 +9,7 @@ from typing import Any
 from dev.kube import rules, validation
 from dev.kube.defaults import apply_builtin_defaults
 from dev.kube.errors import StatusError, bad_request, invalid
+from dev.kube.identity import ADMINISTRATOR, User
 from dev.kube.quantity import with_canonical_quantities
 from dev.kube.resources import Resource
 from dev.kube.schema import Json, Node
@@ -28,6 +29,7 @@ class How:
     dry_run: bool = False
     force: bool = False
     subresource: str = ""
+    user: User = ADMINISTRATOR
     warnings: list[str] = field(default_factory=list)
 
 

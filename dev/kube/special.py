@@ -5,16 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from dev.kube import deletes, errors, writes
+from dev.kube import access, deletes, errors, rbac, writes
 from dev.kube.changing import how_of
 from dev.kube.cluster import Cluster
 from dev.kube.deletes import DeleteOptions
 from dev.kube.discovery import REVIEWS
 from dev.kube.http import Request, Response
+from dev.kube.identity import MASTERS, Claims, User, mint
 from dev.kube.schema import Json
 from dev.kube.target import Target
 
-_USER = {"username": "simulated-admin", "groups": ["system:masters", "system:authenticated"]}
 _REVIEW_KINDS = {(group, plural): kind for group, plural, kind, _ in REVIEWS}
 
 
@@ -23,8 +23,8 @@ def is_review(group: str, version: str, rest: list[str]) -> bool:
     return version == "v1" and bool(rest) and (group, rest[-1]) in _REVIEW_KINDS
 
 
-def review(request: Request, group: str, rest: list[str]) -> Response:
-    """Everything is allowed; every token is the administrator's."""
+def review(cluster: Cluster, request: Request, group: str, rest: list[str]) -> Response:
+    """Who somebody is, and what they may do."""
     if request.method != "POST":
         raise errors.method_not_allowed()
     kind = _REVIEW_KINDS[group, rest[-1]]
@@ -32,19 +32,14 @@ def review(request: Request, group: str, rest: list[str]) -> Response:
     status: Json
     match kind:
         case "SelfSubjectReview":
-            status = {"userInfo": _USER}
+            status = {"userInfo": request.user.info}
         case "TokenReview":
-            status = {"authenticated": True, "user": _USER}
+            owner = access.owner_of(cluster, (asked.get("spec") or {}).get("token", ""))
+            status = {"authenticated": owner is not None, "user": owner.info if owner else {}}
         case "SelfSubjectRulesReview":
-            everything = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
-            anywhere = {"verbs": ["*"], "nonResourceURLs": ["*"]}
-            status = {
-                "resourceRules": [everything],
-                "nonResourceRules": [anywhere],
-                "incomplete": False,
-            }
+            status = _rules(cluster, request.user, (asked.get("spec") or {}).get("namespace", ""))
         case _:
-            status = {"allowed": True, "reason": "this cluster is simulated: no RBAC"}
+            status = {"allowed": _may(cluster, request.user, asked.get("spec") or {})}
     document = {
         "kind": kind,
         "apiVersion": f"{group}/v1",
@@ -53,6 +48,33 @@ def review(request: Request, group: str, rest: list[str]) -> Response:
         "status": status,
     }
     return Response.of(document, 201)
+
+
+def _rules(cluster: Cluster, user: User, namespace: str) -> Json:
+    if MASTERS in user.groups:
+        found: list[Json] = [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]
+    else:
+        found = [r for r in rbac.rules_of(cluster.store, user, namespace) if "resources" in r]
+    return {"resourceRules": found, "nonResourceRules": [], "incomplete": False}
+
+
+def _may(cluster: Cluster, user: User, spec: Json) -> bool:
+    """Whether whoever a review is about may do what it asks about."""
+    about = spec.get("user")
+    if about is not None:
+        user = User(about, frozenset(spec.get("groups") or ()))
+    asked = spec.get("resourceAttributes")
+    if asked is None:
+        return True  # the documents about the server, which everyone may read
+    parts = [asked.get("resource", ""), asked.get("subresource", "")]
+    wish = rbac.Wish(
+        asked.get("verb", ""),
+        asked.get("group", ""),
+        "/".join(part for part in parts if part),
+        asked.get("namespace", ""),
+        asked.get("name", ""),
+    )
+    return rbac.allows(cluster.store, user, wish)
 
 
 def serve_special(cluster: Cluster, request: Request, target: Target) -> Response:
@@ -84,17 +106,19 @@ def _finalize(cluster: Cluster, request: Request, target: Target) -> Response:
 
 
 def _token(cluster: Cluster, request: Request, target: Target) -> Response:
-    """A token for a service account. It is the cluster's own: there is no RBAC to narrow it."""
+    """A token for a service account."""
     account = writes.fetch(cluster, target.resource, target.namespace, target.name)
     asked = (request.document() or {}).get("spec") or {}
     seconds = int(asked.get("expirationSeconds") or 3600)
-    expires = (cluster.time() + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    end = cluster.time() + timedelta(seconds=seconds)
+    claims = Claims(*account.key, account.obj["metadata"]["uid"], int(end.timestamp()))
+    token = mint(claims, cluster.settings.token)
     document = {
         "kind": "TokenRequest",
         "apiVersion": "authentication.k8s.io/v1",
         "metadata": {"name": account.key[1], "namespace": account.key[0]},
         "spec": {**asked, "expirationSeconds": seconds},
-        "status": {"token": cluster.settings.token, "expirationTimestamp": expires},
+        "status": {"token": token, "expirationTimestamp": end.strftime("%Y-%m-%dT%H:%M:%SZ")},
     }
     return Response.of(document, 201)
 

@@ -17,6 +17,7 @@ from dev.kube.convert import to_served, to_stored
 from dev.kube.errors import StatusError
 from dev.kube.intake import How, decode, fill_defaults, stale, validate
 from dev.kube.managed import Actor
+from dev.kube.rbac import refuse_escalation
 from dev.kube.registry import Registry
 from dev.kube.resources import ObjectKey, Resource
 from dev.kube.schema import Json
@@ -100,6 +101,7 @@ def _create(home: Home, resource: Resource, obj: Json, how: How, *, tracked: boo
     if not resource.custom:
         allocate.on_create(resource.kind, obj)
     validate(stored, obj, None)
+    refuse_escalation(home.store, how.user, stored, obj)
     key = (metadata.get("namespace", ""), metadata["name"])
     if home.store.get(resource.storage, key) is not None:
         raise errors.already_exists(resource.plural, resource.group, metadata["name"])
@@ -239,6 +241,8 @@ def replace(
     if not resource.custom:
         allocate.on_update(resource.kind, old, new)
     validate(stored, new, old)
+    if {**new, "metadata": 0} != {**old, "metadata": 0}:
+        refuse_escalation(home.store, how.user, stored, new)
     if how.subresource not in {"status", "approval"}:
         _count_generation(resource, old, new)
     if not tracked:

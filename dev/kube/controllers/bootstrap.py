@@ -1,4 +1,4 @@
-"""What a cluster holds from the start: namespaces, nodes, the `kubernetes` Service."""
+"""What a cluster holds from the start: namespaces, nodes, the `kubernetes` Service, roles."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 from dev.kube.allocate import address
 from dev.kube.controllers.common import NODES
 from dev.kube.controllers.namespaces import NAMESPACES, furnish
+from dev.kube.controllers.roles import default_roles
+from dev.kube.rbac import CLUSTER_ROLES
 from dev.kube.schema import Json
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ def bootstrap(cluster: Cluster) -> None:
         "provisioner": "sim.arcbridge.io/host-path",
     }
     cluster.create(_CLASSES, storage, _MANAGER)
+    for role in default_roles().values():
+        cluster.create(CLUSTER_ROLES, role, _MANAGER)
 
 
 def add_node(cluster: Cluster, name: str, *, control_plane: bool = False) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import ssl
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -21,11 +22,12 @@ from agent.errors import KubeNotFound
 from agent.kube.client import KubeClient
 from dev.kube.server import KubeServer, ServedCluster
 from dev.state import state_directory
-from shared.manifests.install import AgentInstall
+from shared.manifests.install import AGENT, RECONCILER, AgentInstall
 from shared.manifests.render import objects
 from tests.fakes.control_plane import TENANT, FakeControlPlane
 
 NAME = "eu-1"
+NAMESPACE = "arcbridge-system"
 ROOT = Path(__file__).parents[3]
 
 
@@ -101,6 +103,8 @@ class Site:
     kubeconfig: Path
     directory: Path
     agents: list[AgentProcess] = field(default_factory=list)
+    account: Path | None = None
+    """Credentials of the agent's own service account, once it is installed."""
 
     async def install(self, token: str | None = None, **changes: Any) -> None:
         """Apply the installation's manifest (the agent runs beside the cluster)."""
@@ -109,6 +113,24 @@ class Site:
         for item in objects(install):
             resource = await self.kube.resource(item["apiVersion"], item["kind"])
             await self.kube.apply(resource, item, force=True)
+        self.account = await self.credentials(AGENT)
+
+    async def credentials(self, account: str) -> Path:
+        """A kubeconfig with the token of a service account of the installation."""
+        path = self.directory / f"{account}.yaml"
+        asked: dict[str, Any] = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest"}
+        async with httpx.AsyncClient(
+            verify=ssl.create_default_context(cadata=self.cluster.ca_bundle), trust_env=False
+        ) as client:
+            answer = await client.post(
+                f"{self.cluster.url}/api/v1/namespaces/{NAMESPACE}/serviceaccounts/{account}/token",
+                json=asked,
+                headers={"Authorization": f"Bearer {self.cluster.token}"},
+            )
+        config = self.cluster.kubeconfig()
+        config["users"][0]["user"] = {"token": answer.json()["status"]["token"]}
+        path.write_text(json.dumps(config))
+        return path
 
     def installation(self, token: str, **changes: Any) -> AgentInstall:
         """What the control plane would put into the manifest."""
@@ -123,13 +145,15 @@ class Site:
         return AgentInstall(**{**values, **changes})
 
     def agent(self, name: str = "a", **environment: str) -> AgentProcess:
+        """An agent, with the rights that the installation gives it, and no others."""
         tools = state_directory() / "bin"
         agent = AgentProcess(
             {
                 "PATH": os.environ["PATH"],
                 "HOME": str(self.directory),
                 "PYTHONPATH": str(ROOT),
-                "KUBECONFIG": str(self.kubeconfig),
+                "KUBECONFIG": str(self.account or self.kubeconfig),
+                "ARCBRIDGE_AGENT_IMPERSONATE": f"system:serviceaccount:{NAMESPACE}:{RECONCILER}",
                 "ARCBRIDGE_HELM": str(tools / "helm"),
                 "ARCBRIDGE_KUBECTL": str(tools / "kubectl"),
                 "ARCBRIDGE_AGENT_STATE_DIR": str(self.directory / f"state-{name}"),

@@ -25,14 +25,6 @@ __all__ = ["BIN", "RunningEngine", "StartEngine", "Tools"]
 BIN = Path(os.environ.get("ARCBRIDGE_STATE_DIR", ".arcbridge")).resolve() / "bin"
 
 
-@pytest.fixture(autouse=True)
-def _only_where_there_is_a_real_cluster(request: pytest.FixtureRequest) -> None:
-    """The simulated API server has no RBAC; what tests rights needs a real one."""
-    wanted = request.node.get_closest_marker("real_cluster") is not None
-    if wanted and not os.environ.get("ARCBRIDGE_TEST_KUBECONFIG"):
-        pytest.skip("needs ARCBRIDGE_TEST_KUBECONFIG: the simulated API server has no RBAC")
-
-
 @pytest.fixture(scope="session")
 def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A kubeconfig of the cluster under test."""

@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-import pytest
 import yaml
 
 from agent.reconcile.seam import ReconcileGate
@@ -132,7 +131,6 @@ async def test_a_chart_whose_tests_fail_is_no_success(
         await running.ready("web", 2)
 
 
-@pytest.mark.real_cluster
 async def test_an_extension_has_its_service_accounts_rights_and_no_more(
     start_engine: StartEngine, tools: Tools, namespace: str
 ) -> None:
@@ -163,7 +161,6 @@ async def test_an_extension_has_its_service_accounts_rights_and_no_more(
     assert not tools.exists("clusterrole", f"grab-{namespace}")
 
 
-@pytest.mark.real_cluster
 async def test_an_agent_with_rights_in_one_namespace_works_there(
     start_engine: StartEngine, tools: Tools, namespace: str
 ) -> None:
