@@ -21,7 +21,7 @@ import pytest
 
 from shared.contract.states import ExtensionPhase
 from shared.rpc.v1 import relay_pb2 as pb
-from tests.integration.agent.reconcile.conftest import Tools
+from tests.integration.agent.reconcile.conftest import BIN, Tools
 from tests.integration.agent.reconcile.sources import Release, chart_archive, inline_chart
 from tests.integration.agent_link.conftest import AgentProcess, Site, eventually
 from tests.integration.agent_link.conftest import site as site
@@ -141,7 +141,7 @@ async def upgrades(site: Site, tmp_path: Path) -> Upgrades:
     """A release at its first revision."""
     await site.install()
     agent = site.agent()
-    upgrades = Upgrades(site, Tools(site.kubeconfig, tmp_path / "tools"), agent)
+    upgrades = Upgrades(site, Tools(site.kubeconfig, tmp_path / "tools", BIN), agent)
     upgrades.ask()
     await agent.start()
     await eventually(upgrades.is_right, "the release is installed", WITHIN_SECONDS)

@@ -16,7 +16,7 @@ from shared.contract.states import ExtensionPhase
 from shared.rpc.codec import inventory_checksum
 from shared.rpc.v1 import relay_pb2 as pb
 from tests.fakes.control_plane import FakeControlPlane
-from tests.integration.agent.reconcile.conftest import Tools
+from tests.integration.agent.reconcile.conftest import BIN, Tools
 from tests.integration.agent_link.conftest import NAME, AgentProcess, Site, eventually, open_site
 from tests.integration.agent_link.desired import greeting
 
@@ -273,7 +273,7 @@ async def test_a_suspended_cluster_is_left_alone_and_says_so_until_it_is_lifted(
         return await joined.condition("Ready") == ("False", "Suspended")
 
     await eventually(says_so, "the resource says Suspended")
-    tools = Tools(joined.kubeconfig, joined.directory / "tools")
+    tools = Tools(joined.kubeconfig, joined.directory / "tools", BIN)
     [_, row] = (await asyncio.to_thread(tools.kubectl, "get", "arcbridgeclusters")).splitlines()
     assert row.split()[2:5] == ["True", "False", "Suspended"], row
     # The control plane takes it for a cluster that wants peace: no rollout waits for it or fails.
