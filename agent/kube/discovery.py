@@ -64,6 +64,23 @@ class Discovery:
             )
         return found
 
+    async def served(self, api_version: str, kind: str) -> Resource:
+        """The resource of a kind of that group in any version that is served now, in the given one
+        if need not be. Raises KubeNotFound when no version has it."""
+        group = api_version.rpartition("/")[0]
+        if not group:
+            return await self.resource(api_version, kind)
+        versions = (await self._rest.call("GET", f"/apis/{group}")).get("versions", [])
+        for version in versions:
+            self.forget(version["groupVersion"])
+            try:
+                return await self.resource(version["groupVersion"], kind)
+            except KubeNotFound:
+                continue
+        raise KubeNotFound(
+            f"the cluster has no kind {kind} in {group}", status=404, reason="NoSuchKind"
+        )
+
     def forget(self, api_version: str) -> None:
         """Ask again next time: a CRD of this group came or went."""
         self._kinds.pop(api_version, None)

@@ -27,6 +27,8 @@ from shared.contract.wording import plural
 
 _POLL_FIRST_SECONDS = 0.1
 _POLL_MAX_SECONDS = 2.0
+_Going = tuple[Resource, str] | tuple[()]
+"""What is being deleted: by which path, and its uid."""
 
 
 def superfluous(inventory: Iterable[ObjectRef], wanted: Iterable[ObjectKey]) -> list[ObjectRef]:
@@ -68,9 +70,14 @@ async def delete_objects(
         answers = await bounded_gather(
             [_delete_one(kube, extension, ref, found=ref.key in found) for ref in group]
         )
-        kept += [ref for ref, uid in zip(group, answers, strict=True) if uid is None]
-        gone = [(ref, uid) for ref, uid in zip(group, answers, strict=True) if uid]
-        await bounded_gather([_wait_gone(kube, ref, uid, deadline) for ref, uid in gone])
+        kept += [ref for ref, answer in zip(group, answers, strict=True) if answer is None]
+        await bounded_gather(
+            [
+                _wait_gone(kube, ref, *answer, deadline)
+                for ref, answer in zip(group, answers, strict=True)
+                if answer
+            ]
+        )
     return kept
 
 
@@ -90,11 +97,10 @@ def _is_our_apply(entry: Object) -> bool:
 
 async def _delete_one(
     kube: KubeClient, extension: str, ref: ObjectRef, *, found: bool
-) -> str | None:
-    """The uid to wait for, empty when it is gone already, None when it is kept."""
+) -> _Going | None:
+    """What to wait for, empty when it is gone already, None when it is kept."""
     try:
-        resource = await kube.resource(ref.api_version, ref.kind)
-        live = await kube.get(resource, ref.name, ref.namespace or None)
+        resource, live = await _find(kube, ref)
         if prune_disabled(live) or not is_ours(live, extension):
             return None
         if found:
@@ -111,14 +117,27 @@ async def _delete_one(
             else Propagation.BACKGROUND,
         )
     except KubeNotFound:
-        return ""
+        return ()
     except KubeConflict:
-        return ""  # another object took the name meanwhile; it is not the one to delete
+        return ()  # another object took the name meanwhile; it is not the one to delete
     except KubeError as error:
         if error.retryable:
             raise
         raise StepFailed(ReasonCode.PRUNE_FAILED, f"{ref.key}: {error}") from error
-    return uid
+    return resource, uid
+
+
+async def _find(kube: KubeClient, ref: ObjectRef) -> tuple[Resource, Object]:
+    """The live object, in another version where the one that it was applied with is not served any
+    more: an upgraded cluster drops versions and keeps the objects. Raises KubeNotFound."""
+    try:
+        resource = await kube.resource(ref.api_version, ref.kind)
+        return resource, await kube.get(resource, ref.name, ref.namespace or None)
+    except KubeNotFound as error:
+        if error.reason == "NotFound":
+            raise  # the object, not its path
+    resource = await kube.discovery.served(ref.api_version, ref.kind)
+    return resource, await kube.get(resource, ref.name, ref.namespace or None)
 
 
 async def _give_back(kube: KubeClient, resource: Resource, live: Object) -> None:
@@ -137,8 +156,9 @@ async def _give_back(kube: KubeClient, resource: Resource, live: Object) -> None
     await kube.patch(resource, meta["name"], meta.get("namespace"), {"metadata": change})
 
 
-async def _wait_gone(kube: KubeClient, ref: ObjectRef, uid: str, deadline: float) -> None:
-    resource = await kube.resource(ref.api_version, ref.kind)
+async def _wait_gone(
+    kube: KubeClient, ref: ObjectRef, resource: Resource, uid: str, deadline: float
+) -> None:
     pause = _POLL_FIRST_SECONDS
     while True:
         try:

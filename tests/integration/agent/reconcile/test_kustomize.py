@@ -15,6 +15,10 @@ from tests.integration.agent.reconcile.sources import Release, config_map, overl
 
 QUIET = DriftPolicy(mode=DriftMode.OFF)
 
+ANYTHING = {
+    "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+}
+
 
 def over(namespace: str, *objects: dict[str, Any], **changes: Any) -> Release:
     return Release("over", namespace, overlay(*objects), drift=QUIET, **changes)
@@ -94,22 +98,13 @@ async def test_custom_resources_come_after_their_definition(
             "scope": "Namespaced",
             "names": {"plural": "widgets", "singular": "widget", "kind": "Widget"},
             "versions": [
-                {
-                    "name": "v1",
-                    "served": True,
-                    "storage": True,
-                    "schema": {
-                        "openAPIV3Schema": {
-                            "type": "object",
-                            "x-kubernetes-preserve-unknown-fields": True,
-                        }
-                    },
-                }
+                {"name": "v1", "served": True, "storage": True, "schema": ANYTHING},
+                {"name": "v1alpha1", "served": True, "storage": False, "schema": ANYTHING},
             ],
         },
     }
     widget = {
-        "apiVersion": f"{group}/v1",
+        "apiVersion": f"{group}/v1alpha1",
         "kind": "Widget",
         "metadata": {"name": "w"},
         "spec": {"size": 1},
@@ -119,8 +114,14 @@ async def test_custom_resources_come_after_their_definition(
         running.submit(release.present())
         await running.ready("over")
         assert tools.get(f"widgets.{group}", "w", "-n", namespace)["spec"] == {"size": 1}
-        running.submit(release.next().absent())
-        await running.removed("over", 2)
+
+        # The version that it was applied with is dropped; the object is there all the same.
+        crd["spec"]["versions"][1]["served"] = False  # type: ignore[index] # plain JSON
+        running.submit(release.next(source=overlay(crd)).present())
+        await running.ready("over", 2)
+        assert not tools.exists(f"widgets.{group}", "w", "-n", namespace)
+        running.submit(release.next(generation=3).absent())
+        await running.removed("over", 3)
         assert not tools.exists("crd", f"widgets.{group}")
 
 
