@@ -18,6 +18,7 @@ from agent.reconcile.surroundings import Surroundings
 from agent.reconcile.work import Applied
 from shared.contract.desired import DesiredExtension
 from shared.contract.extension import DriftMode, DriftPolicy
+from shared.contract.limits import DIFFERENCES_PER_REPORT
 from shared.contract.reasons import ReasonCode
 from shared.contract.states import ExtensionPhase
 from shared.contract.status import ConditionType, Difference, StepSeconds
@@ -211,7 +212,8 @@ class Guard:
         """Tell the newest findings; the extension's phase stays what it is."""
         record = self._reporter.record
         differences = with_first_seen(_flat(self._found), record.first_seen)
-        first_seen = {identity(found): found.first_seen for found in differences}
+        told = differences[:DIFFERENCES_PER_REPORT]
+        first_seen = {identity(found): found.first_seen for found in told}
         if first_seen != record.first_seen:
             await self._reporter.remember(first_seen=first_seen)
         verdicts = [conditions.verdict(ConditionType.DRIFTED, bool(differences), reason, message)]

@@ -7,6 +7,7 @@ object that may exist. It holds names and states, never values or secrets.
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
@@ -34,6 +35,10 @@ _CONFIG_MAPS = Resource("", "v1", "ConfigMap", "configmaps", namespaced=True)
 _NAMESPACES = Resource("", "v1", "Namespace", "namespaces", namespaced=False)
 
 
+_NEEDED = frozenset({"inventory", "secrets", "asUser"})
+"""Without these, objects would be forgotten."""
+
+
 class SourceKind(StrEnum):
     """What an extension is made of."""
 
@@ -42,7 +47,7 @@ class SourceKind(StrEnum):
     FLUX = "flux"
 
 
-class InventoryItem(WireModel):
+class InventoryItem(WireModel, extra="ignore"):
     """One object that belongs, or may belong, to the extension."""
 
     api_version: str
@@ -69,8 +74,8 @@ class InventoryItem(WireModel):
         return ObjectRef(self.api_version, self.kind, self.namespace, self.name)
 
 
-class ExtensionRecord(WireModel):
-    """The memory of one extension."""
+class ExtensionRecord(WireModel, extra="ignore"):
+    """The memory of one extension. What a later release of the agent put there is left alone."""
 
     extension: Name
     source: SourceKind
@@ -138,6 +143,23 @@ class ExtensionRecord(WireModel):
         )
 
 
+def read_record(text: str) -> ExtensionRecord:
+    """A record as it was written, maybe by a later release of the agent that was taken back.
+
+    A field of which this release does not know what it says counts as not written: what was applied
+    must be known however it went. Raises ValueError where not even that can be read.
+    """
+    try:
+        return ExtensionRecord.model_validate_json(text)
+    except ValidationError as error:
+        wrong = {found["loc"][0] for found in error.errors() if found["loc"]}
+        content = json.loads(text)
+        if not isinstance(content, dict) or wrong & _NEEDED:
+            raise
+    kept = {name: value for name, value in content.items() if name not in wrong}
+    return ExtensionRecord.model_validate(kept)
+
+
 class RecordStore:
     """Reads and writes records."""
 
@@ -163,10 +185,9 @@ class RecordStore:
             found = await self._kube.get(_CONFIG_MAPS, _PREFIX + extension, self._namespace)
         except KubeNotFound:
             return None
-        text = (found.get("data") or {}).get(_KEY, "")
         try:
-            return ExtensionRecord.model_validate_json(text)
-        except ValidationError:
+            return read_record((found.get("data") or {}).get(_KEY, ""))
+        except ValueError:
             log.warning("record unreadable, starting anew", extension=extension)
             return None
 

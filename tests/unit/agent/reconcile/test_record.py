@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import json
 from uuid import UUID
 
 import pytest
 
 from agent.reconcile.pursuit import stands_later
-from agent.reconcile.record import ExtensionRecord, SourceKind
+from agent.reconcile.record import ExtensionRecord, SourceKind, read_record
 from shared.contract.desired import DesiredExtension, DesiredState
 from shared.contract.states import ExtensionPhase
 
@@ -60,3 +61,15 @@ def test_what_is_not_ready_is_not_kept_against_an_older_release() -> None:
 def test_the_same_generation_of_another_rollout_is_another_release() -> None:
     assert record().is_for(desired(4, EARLIER))
     assert not record().is_for(desired(4, LATER))
+
+
+def test_a_record_of_a_later_agent_keeps_what_was_applied() -> None:
+    item = {"apiVersion": "v1", "kind": "ConfigMap", "namespace": "web", "name": "a", "new": 1}
+    own = json.loads(record().model_dump_json(by_alias=True, exclude_defaults=True))
+    later = own | {"inventory": [item], "reason": "NeverHeardOf", "phase": "Resting", "newField": 1}
+    found = read_record(json.dumps(later))
+    assert [kept.name for kept in found.inventory] == ["a"]
+    assert (found.generation, found.source) == (4, SourceKind.HELM)
+    for unreadable in ("", "[]", json.dumps(own | {"inventory": [{"name": "a"}]})):
+        with pytest.raises(ValueError, match="(?s)."):
+            read_record(unreadable)
