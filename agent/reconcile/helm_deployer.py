@@ -96,6 +96,21 @@ class HelmDeployer:
             return Action.UPGRADE
         return _action(state_of(revisions, spec_mark(work.content_digest)), revisions)
 
+    async def rehearse(self, work: Work) -> None:
+        """Fetch and render, whoever has what the chart brings now. Raises StepFailed."""
+        refuse_forbidden(work.spec.namespace, (), work.allowed_namespaces)
+        await self._secrets.build(work)
+        chart = await self.obtain(work)
+        if chart.facts.has_crds:
+            return  # helm renders nothing of kinds that are yet to come
+        upgrade = replace(_upgrade(work, chart), take_ownership=True)
+        try:
+            rendered = await self._helm.render(self._target(work), upgrade)
+        except ToolError as error:
+            raise helm_failure(error, first=True) from error
+        objects = await placed_objects(self._kube, rendered, work.spec.namespace)
+        refuse_forbidden(work.spec.namespace, map(key_of, objects), work.allowed_namespaces)
+
     async def deploy(self, work: Work, action: Action) -> Applied:
         """Bring the release to the work's spec, and its objects under the extension's label."""
         started = time.monotonic()
@@ -132,12 +147,15 @@ class HelmDeployer:
         access = self._credentials.access(work)
         return await self._charts.obtain(helm_source(work), access, fresh=work.attempt > 1)
 
+    def _target(self, work: Work) -> HelmTarget:
+        return HelmTarget(work.name, work.spec.namespace, work.as_user or self._kube.as_user)
+
     def _tests(self, work: Work) -> Callable[[], Awaitable[None]] | None:
         """Runs the chart's tests, for a release that asks for it and has not passed them yet."""
         passed = work.record.is_for(work.desired) and work.record.phase is ExtensionPhase.READY
         if not helm_source(work).test or passed:
             return None
-        target = HelmTarget(work.name, work.spec.namespace, work.as_user or self._kube.as_user)
+        target = self._target(work)
         seconds = max(_HOOK_SECONDS_MIN, work.spec.readiness.timeout.total_seconds())
 
         async def run() -> None:
@@ -188,15 +206,7 @@ class HelmDeployer:
     async def _act(self, work: Work, chart: Chart, secrets: list[Object], *, first: bool) -> Work:
         """Install or upgrade; the work with what is remembered by then."""
         namespace = work.spec.namespace
-        target = HelmTarget(work.name, namespace, work.as_user or self._kube.as_user)
-        upgrade = Upgrade(
-            chart=chart.path,
-            values=work.spec.values,
-            labels={OWNER_LABEL: work.name, SPEC_LABEL: spec_mark(work.content_digest)},
-            timeout_seconds=max(_HOOK_SECONDS_MIN, work.spec.readiness.timeout.total_seconds()),
-            skip_crds=helm_source(work).crds is not CrdPolicy.CREATE,
-            description=f"{DESCRIPTION} {work.desired.revision}",
-        )
+        target, upgrade = self._target(work), _upgrade(work, chart)
         await self._refuse(work, chart, target, upgrade, first=first)
         revisions = await load_revisions(self._kube, namespace, work.name)
         recovered = await self._recover(revisions)
@@ -323,6 +333,17 @@ def _action(state: ReleaseState, revisions: list[Revision]) -> Action:
             return Action.INSTALL if len(revisions) == 1 else Action.UPGRADE
         case ReleaseState.FOREIGN | ReleaseState.OUT_OF_SYNC | ReleaseState.FAILED:
             return Action.UPGRADE
+
+
+def _upgrade(work: Work, chart: Chart) -> Upgrade:
+    return Upgrade(
+        chart=chart.path,
+        values=work.spec.values,
+        labels={OWNER_LABEL: work.name, SPEC_LABEL: spec_mark(work.content_digest)},
+        timeout_seconds=max(_HOOK_SECONDS_MIN, work.spec.readiness.timeout.total_seconds()),
+        skip_crds=helm_source(work).crds is not CrdPolicy.CREATE,
+        description=f"{DESCRIPTION} {work.desired.revision}",
+    )
 
 
 def helm_source(work: Work) -> HelmSource:

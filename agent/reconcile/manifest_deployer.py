@@ -81,6 +81,10 @@ class ManifestDeployer:
             return Action.NONE
         return Action.UPGRADE if work.record.installed else Action.INSTALL
 
+    async def rehearse(self, work: Work) -> None:
+        """Build. Raises StepFailed."""
+        await self._build(work)
+
     async def deploy(self, work: Work, action: Action) -> Applied:
         """Build, and unless there is nothing to do apply and prune."""
         started = time.monotonic()

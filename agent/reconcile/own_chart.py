@@ -73,6 +73,11 @@ class OwnChartDeployer:
             return action
         return Action.NONE if found[1].phase is UpgradePhase.SUCCEEDED else Action.UPGRADE
 
+    async def rehearse(self, work: Work) -> None:
+        """Fail as `deploy` would; the agent's own chart is tried by the Job. Raises StepFailed."""
+        if not self._is_own(work.name, work.spec.namespace):
+            await self.helm.rehearse(work)
+
     async def deploy(self, work: Work, action: Action) -> Applied:
         """Do it; the agent's own chart by a Job. Raises StepFailed when that went back."""
         if not self._is_own(work.name, work.spec.namespace) or action is Action.NONE:

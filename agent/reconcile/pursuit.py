@@ -26,10 +26,14 @@ from shared.contract.extension import ResolvedSpec
 from shared.contract.reasons import ReasonCode
 from shared.contract.states import ExtensionPhase
 from shared.contract.status import StepSeconds
+from shared.telemetry.logs import get_logger
 from shared.telemetry.tracing import span
+
+log = get_logger(__name__)
 
 POLL_SECONDS = 5.0
 """While something is waited for, look again this often even if no watch says anything."""
+_DOUBLINGS_MAX = 16
 _HEALTH_REASONS = frozenset({ReasonCode.HEALTH_CHECK_FAILED, ReasonCode.READINESS_TIMED_OUT})
 
 
@@ -68,15 +72,20 @@ class Pursuit:
     async def deploy(self, spec: ResolvedSpec) -> tuple[Applied, Action] | None:
         """Attempt after attempt; None once they are used up and the verdict is told."""
         record = self._reporter.record
-        resumed = record.attempt if record.is_for(self._desired) else 1
-        for attempt in range(resumed, self._s.settings.max_attempts + 1):
+        attempt = record.attempt if record.is_for(self._desired) else 1
+        stands, lacking = is_released(record, self._desired), 0
+        while True:
             self._pulse.stop_unless_newest(self._intent)
             try:
                 async with self._s.slots:
                     return await self._attempt(spec, attempt)
             except (StepFailed, KubeError) as error:
+                if stands and _is_elsewhere(error):
+                    lacking += 1
+                    await self._wait_for_origin(error, lacking)
+                    continue
                 failure = _as_failure(error, self._reporter.record)
-            last = failure.final or attempt == self._s.settings.max_attempts
+            last = failure.final or attempt >= self._s.settings.max_attempts
             verdicts = conditions.not_released(failure.reason, str(failure), retrying=not last)
             phase = ExtensionPhase.FAILED if last else ExtensionPhase.APPLYING
             await self._reporter.report(
@@ -84,13 +93,21 @@ class Pursuit:
             )
             self._s.changed()
             if last:
-                break
+                return None
             await self._pulse.wait_whole(self._intent, self._pause(attempt))
-        return None
+            attempt += 1
+
+    async def _wait_for_origin(self, error: AgentError, times: int) -> None:
+        """What was released stands, whatever has become of where it came from: that it cannot be
+        had again, on a new node or after a restart, is no verdict on it."""
+        log.warning(
+            "what is released cannot be compared yet", extension=self._name, error=str(error)[:300]
+        )
+        await self._pulse.wait_whole(self._intent, self._pause(min(times, _DOUBLINGS_MAX)))
 
     async def _attempt(self, spec: ResolvedSpec, attempt: int) -> tuple[Applied, Action]:
         desired, kind = self._desired, kind_of(spec)
-        await self._leave_old_place(kind, spec)
+        Checks.compile(spec.readiness.checks)  # before anything is applied
         work = Work(
             desired=desired,
             spec=spec,
@@ -99,7 +116,8 @@ class Pursuit:
             attempt=attempt,
             save=self._reporter.save,
         )
-        Checks.compile(spec.readiness.checks)  # before anything is applied
+        await self._leave_old_place(kind, work)
+        work = replace(work, record=self._reporter.record)
         deployer = self._s.deployers[kind]
         action = await deployer.plan(work)
         told = self._reporter.record.is_for(desired) and action is Action.NONE
@@ -115,15 +133,17 @@ class Pursuit:
             applied = await deployer.deploy(work, action)
         return applied, action
 
-    async def _leave_old_place(self, kind: SourceKind, spec: ResolvedSpec) -> None:
-        """An extension that changed its source's kind, or a release its namespace, starts anew."""
-        record = self._reporter.record
+    async def _leave_old_place(self, kind: SourceKind, work: Work) -> None:
+        """An extension that changed its source's kind, or a release its namespace, starts anew; but
+        what runs is not taken away for something that cannot even be built."""
+        record, spec = self._reporter.record, work.spec
         moved = kind is SourceKind.HELM and record.namespace != spec.namespace
         as_user = account_user(spec.namespace, spec.service_account)
         if record.source is kind and not moved:
             await self._reporter.remember(as_user=as_user, depends_on=spec.depends_on)
             return
         if record.generation:
+            await self._s.deployers[kind].rehearse(work)
             await self._s.deployers[record.source].remove(record)
         await self._reporter.save(
             record.model_copy(
@@ -306,6 +326,13 @@ def is_released(record: ExtensionRecord, desired: DesiredExtension) -> bool:
     """True when this very release was applied, and its health told, before."""
     told = record.phase is ExtensionPhase.READY or record.reason in _HEALTH_REASONS
     return told and record.is_for(desired)
+
+
+def _is_elsewhere(error: AgentError) -> bool:
+    """True for what lies with a registry, a repository or an API server that does not answer."""
+    if isinstance(error, StepFailed):
+        return error.reason in (ReasonCode.ARTIFACT_FAILED, ReasonCode.CREDENTIALS_UNUSABLE)
+    return isinstance(error, KubeError) and error.retryable
 
 
 def _success(action: Action, record: ExtensionRecord, desired: DesiredExtension) -> ReasonCode:

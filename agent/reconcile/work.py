@@ -99,6 +99,10 @@ class Deployer(Protocol):
         """What `deploy` would do. Changes nothing."""
         ...
 
+    async def rehearse(self, work: Work) -> None:
+        """Fail as `deploy` would before it applies anything. Changes nothing. Raises StepFailed."""
+        ...
+
     async def deploy(self, work: Work, action: Action) -> Applied:
         """Do it. Raises StepFailed, or a KubeError that is worth another attempt."""
         ...

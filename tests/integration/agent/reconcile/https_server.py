@@ -32,11 +32,15 @@ class Page:
 
 
 @contextlib.contextmanager
-def https_server(directory: Path, pages: Mapping[str, Page]) -> Iterator[int]:
-    """Serve `pages` by path; the port. `directory` gets `cert.pem`."""
+def https_server(
+    directory: Path, pages: Mapping[str, Page], asked: list[str] | None = None
+) -> Iterator[int]:
+    """Serve `pages` by path; the port. `directory` gets `cert.pem`, `asked` each path asked for."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            if asked is not None:
+                asked.append(self.path)
             page = pages.get(self.path, Page(status=404))
             refused = page.authorization not in (None, self.headers["Authorization"])
             self.send_response(401 if refused else page.status)

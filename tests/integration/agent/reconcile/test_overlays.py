@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import tarfile
@@ -16,6 +17,7 @@ from shared.contract.canonical import digest_bytes
 from shared.contract.kustomize_source import KustomizeSource, OverlayArchive
 from shared.contract.reasons import ReasonCode
 from shared.contract.source import Source
+from shared.contract.states import ExtensionPhase
 from tests.integration.agent.reconcile.conftest import StartEngine, Tools
 from tests.integration.agent.reconcile.connect_proxy import connect_proxy
 from tests.integration.agent.reconcile.https_server import NAME, Page, https_server
@@ -57,11 +59,17 @@ def pages() -> dict[str, Page]:
 
 
 @pytest.fixture
+def asked() -> list[str]:
+    """What the server is asked for."""
+    return []
+
+
+@pytest.fixture
 def server(
-    tmp_path: Path, pages: dict[str, Page], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, pages: dict[str, Page], asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[int]:
     """The port of a server whose certificate is believed."""
-    with https_server(tmp_path, pages) as port:
+    with https_server(tmp_path, pages, asked) as port:
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
         yield port
 
@@ -79,8 +87,9 @@ def by_reference(namespace: str, host: str, content: bytes) -> Release:
 
 
 async def test_an_archive_is_what_its_digest_says_or_nothing_is_applied(
-    start_engine: StartEngine, tools: Tools, namespace: str, server: int, pages: dict[str, Page]
-) -> None:
+    start_engine: StartEngine, tools: Tools, namespace: str, server: int, pages: dict[str, Page],
+    asked: list[str], tmp_path: Path,
+) -> None:  # fmt: skip
     url = f"https://127.0.0.1:{server}/web.tgz?sig=planted-canary"
     pages["/web.tgz?sig=planted-canary"] = pages["/web.tgz"]
     async with start_engine(private_hosts=LOOPBACK) as running:
@@ -94,10 +103,21 @@ async def test_an_archive_is_what_its_digest_says_or_nothing_is_applied(
         running.submit(wrong.next(source=by_url(namespace, url).source).present())
         await running.ready("web", 2)
     assert tools.get("cm", "prod-settings", "-n", namespace)["data"] == {"greeting": "hello"}
-    pages.clear()
+    page = pages.pop("/web.tgz?sig=planted-canary")
     async with start_engine(private_hosts=LOOPBACK) as restarted:
         restarted.submit(wrong.next(source=by_url(namespace, url).source).present())
         await restarted.ready("web", 2)
+
+    # On another node nothing is kept, and the server does not have it yet.
+    asked.clear()
+    async with start_engine(private_hosts=LOOPBACK, work_dir=tmp_path / "elsewhere") as moved:
+        moved.submit(wrong.next(source=by_url(namespace, url).source).present())
+        async with asyncio.timeout(60):
+            while len(asked) < 4:
+                await asyncio.sleep(0.05)
+        pages["/web.tgz?sig=planted-canary"] = page
+        await moved.ready("web", 2)
+        assert {event.phase for event in moved.events} == {ExtensionPhase.READY}
 
 
 async def test_an_artifact_is_pulled_with_the_token_that_everyone_gets(

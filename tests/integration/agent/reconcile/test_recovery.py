@@ -104,9 +104,18 @@ async def test_a_source_that_changes_its_kind_leaves_nothing_behind(
     async with start_engine() as running:
         running.submit(first.present())
         await running.ready("web")
-        running.submit(first.next(source=overlay(settings), values={}).present())
-        await running.ready("web", 2)
-        assert not tools.exists("deployment", "web", "-n", namespace)
-        running.submit(first.next(generation=3).present())
+        unbuildable = overlay(settings, **{"kustomization.yaml": "resources: [missing.yaml]\n"})
+        running.submit(first.next(source=unbuildable, values={}).present())
+        assert (await running.failed("web", 2)).reason is ReasonCode.BUILD_FAILED
+        assert tools.exists("deployment", "web", "-n", namespace)
+
+        running.submit(first.next(source=overlay(settings), values={}, generation=3).present())
         await running.ready("web", 3)
+        assert not tools.exists("deployment", "web", "-n", namespace)
+        unrenderable = first.next(values={"failRender": True}, generation=4)
+        running.submit(unrenderable.present())
+        assert (await running.failed("web", 4)).reason is ReasonCode.BUILD_FAILED
+        assert tools.exists("cm", "settings", "-n", namespace)
+        running.submit(first.next(generation=5).present())
+        await running.ready("web", 5)
         assert not tools.exists("cm", "settings", "-n", namespace)
