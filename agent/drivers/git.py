@@ -66,17 +66,14 @@ class Git:
         try:
             async with self._fetching, asyncio.timeout(_SECONDS):
                 self.work_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-                with tempfile.TemporaryDirectory(prefix="git-", dir=self.work_dir) as name:
-                    return await self._fetch(source, path, credentials, Path(name))
+                return await self._fetch(source, path, credentials)
         except GitRefused as error:
             raise DownloadFailed(f"{source.url}: {error}") from error
         except (OSError, TimeoutError) as error:
             reason = str(error) or f"no end of it in {_SECONDS:g} s"
             raise DownloadFailed(f"{source.url}: {reason}") from error
 
-    async def _fetch(
-        self, source: GitOverlay, path: str, credentials: Credentials | None, directory: Path
-    ) -> bytes:
+    async def _fetch(self, source: GitOverlay, path: str, credentials: Credentials | None) -> bytes:
         server = _Server(self.downloader, source.url.rstrip("/"), credentials, self.limit)
         known = await server.advertised()
         if not known.gives_out(source.commit):
@@ -84,6 +81,27 @@ class Git:
                 f"the server gives out no commit by its id, and {source.commit} is not the newest "
                 "of a branch or a tag: tag it"
             )
+        try:
+            return await self._gather(source, path, server, known)
+        except GitRefused:
+            if known.version == 2 or not known.filters:
+                raise
+            return await self._gather(source, path, server, known.without_filters())
+
+    async def _gather(
+        self, source: GitOverlay, path: str, server: _Server, known: Advertisement
+    ) -> bytes:
+        with tempfile.TemporaryDirectory(prefix="git-", dir=self.work_dir) as name:
+            return await self._gather_in(Path(name), source, path, server, known)
+
+    async def _gather_in(
+        self,
+        directory: Path,
+        source: GitOverlay,
+        path: str,
+        server: _Server,
+        known: Advertisement,
+    ) -> bytes:
         await server.fetch(ask_for_commit(source.commit, known), known, directory / "0.pack")
         asked: list[str] = []
         for number in range(1, _ROUNDS + 1):

@@ -19,7 +19,7 @@ from dulwich.pack import (
     write_pack_index_v2,
 )
 
-_INFLATED_LIMIT = 8 * 1024 * 1024 * 1024
+INFLATED_LIMIT = 8 * 1024 * 1024 * 1024
 """Bytes that the objects of one pack may come to, one after the other."""
 _CACHED = 16 * 1024 * 1024
 """Bytes of objects that others are built upon which are held in memory."""
@@ -40,6 +40,11 @@ class Packs:
                 _write_index(path, index)
             basename = str(path.with_suffix(""))
             self._packs.append(Pack(basename, object_format=SHA1, delta_base_cache_limit=_CACHED))
+
+    def close(self) -> None:
+        """Lets go of the packs."""
+        for pack in self._packs:
+            pack.close()
 
     def __contains__(self, item: ObjectID) -> bool:
         return any(item in pack.index for pack in self._packs)
@@ -73,7 +78,7 @@ class _Bounded(PackIndexer):
 
     def _result(self, unpacked: UnpackedObject) -> PackIndexEntry:
         self._inflated += chunks_length(unpacked.obj_chunks or [])
-        if self._inflated > _INFLATED_LIMIT:
+        if self._inflated > INFLATED_LIMIT:
             raise Refused("the repository unpacks to more than is allowed")
         return super()._result(unpacked)
 

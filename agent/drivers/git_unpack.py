@@ -29,7 +29,7 @@ from agent.drivers.ssh_signature import SignatureRefused, check_signature
 
 MEMORY_LIMIT = 384 * 1024 * 1024
 """Bytes of addresses beside the packs, which are mapped and not read in."""
-_PROCESSOR_SECONDS = 100
+PROCESSOR_SECONDS = 100
 
 
 def main(directory: Path) -> None:
@@ -37,7 +37,7 @@ def main(directory: Path) -> None:
     mapped = sum(path.stat().st_size for path in directory.glob("*.pack"))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT + mapped,) * 2)
     signal.signal(signal.SIGXCPU, _out_of_time)
-    resource.setrlimit(resource.RLIMIT_CPU, (_PROCESSOR_SECONDS, _PROCESSOR_SECONDS + 5))
+    resource.setrlimit(resource.RLIMIT_CPU, (PROCESSOR_SECONDS, PROCESSOR_SECONDS + 5))
     job = Job(**json.loads((directory / JOB).read_text()))
     try:
         unpack(directory, job)

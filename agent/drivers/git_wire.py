@@ -1,14 +1,14 @@
 """Git's smart HTTP protocol, as much of it as fetching objects of one commit takes. Pure.
 
-Version 2 where the server speaks it: only there any object can be asked for by its id, and files
-can be left out. Otherwise version 0, which every server speaks. Source: Git's gitprotocol-v2(5),
-gitprotocol-pack(5), gitprotocol-http(5) and gitprotocol-common(5).
+Version 2 where the server speaks it: there any object can be asked for by its id, and most can
+leave files out. Otherwise version 0, which every server speaks, and where some can do the same.
+Source: Git's gitprotocol-v2(5), gitprotocol-pack(5), gitprotocol-http(5), gitprotocol-common(5).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 SERVICE = "git-upload-pack"
 VERSION_2 = {"Git-Protocol": "version=2"}
@@ -40,8 +40,14 @@ class Advertisement:
 
     @property
     def filters(self) -> bool:
-        """Whether it can leave files out, and give them out by their ids later."""
-        return "filter" in self._fetch
+        """Whether it can leave files out, and seems to give them out by their ids later."""
+        if self.version == 2:
+            return "filter" in self._fetch
+        return "filter" in self.capabilities and bool(_BY_ID & self.capabilities)
+
+    def without_filters(self) -> Advertisement:
+        """A server of version 0 may give out commits by their ids, and no files."""
+        return replace(self, capabilities=self.capabilities - {"filter"})
 
     @property
     def leaves_history_out(self) -> bool:
@@ -93,17 +99,26 @@ def ask_for_commit(commit: str, known: Advertisement) -> bytes:
     if known.version == 2:
         wishes = ["deepen 1", *(["filter blob:none"] if known.filters else []), f"want {commit}"]
         return _command(known, wishes)
-    # Some servers insist on thin packs; for who holds nothing no pack is thin.
-    wished = [n for n in ("thin-pack", "ofs-delta", "no-progress") if n in known.capabilities]
-    asked = " ".join(["side-band-64k", *wished, "agent=arcbridge"])
-    return b"".join(
-        [_packet(f"want {commit} {asked}\n"), _packet("deepen 1\n"), b"0000", _packet("done\n")]
-    )
+    wishes = ["deepen 1", *(["filter blob:none"] if known.filters else [])]
+    return _wants([commit], wishes, known)
 
 
 def ask_for_files(ids: Iterable[str], known: Advertisement) -> bytes:
     """The same for files that were left out, by the ids of their content."""
-    return _command(known, [f"want {found}" for found in ids])
+    if known.version == 2:
+        return _command(known, [f"want {found}" for found in ids])
+    return _wants(ids, [], known)
+
+
+def _wants(ids: Iterable[str], wishes: Iterable[str], known: Advertisement) -> bytes:
+    """A request of version 0."""
+    # Some servers insist on thin packs; for who holds nothing no pack is thin.
+    optional = ("thin-pack", "ofs-delta", "no-progress", "filter")
+    wished = [name for name in optional if name in known.capabilities]
+    asked = " ".join(["side-band-64k", *wished, "agent=arcbridge"])
+    first, *others = [f"want {item}" for item in ids]
+    lines = [f"{first} {asked}", *others, *wishes]
+    return b"".join([*(_packet(f"{line}\n") for line in lines), b"0000", _packet("done\n")])
 
 
 def _command(known: Advertisement, wishes: Iterable[str]) -> bytes:

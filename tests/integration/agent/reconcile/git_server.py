@@ -136,12 +136,15 @@ def by_dulwich(repository: Repository) -> Wsgi:
     return served
 
 
-def by_git(path: Path, *, filters: bool = True) -> Wsgi:
+def by_git(path: Path, *, filters: bool = True, version: int = 2, by_id: str = "none") -> Wsgi:
     """As large hosts serve it: by `git upload-pack`, which speaks version 2 and, where that is
-    allowed, leaves files out."""
+    allowed, leaves files out. In version 0 it gives out `reachable` or `any` objects by their id,
+    where that is allowed.
+    """
 
     def git(*arguments: str, protocol: str = "", body: bytes = b"") -> bytes:
-        allow = ("-c", f"uploadpack.allowFilter={str(filters).lower()}")
+        allow = ["-c", f"uploadpack.allowFilter={str(filters).lower()}"]
+        allow += ["-c", f"uploadpack.allow{by_id.title()}SHA1InWant=true"]
         return subprocess.run(
             ["git", *allow, "upload-pack", "--strict", "--stateless-rpc", *arguments, str(path)],
             input=body,
@@ -152,7 +155,7 @@ def by_git(path: Path, *, filters: bool = True) -> Wsgi:
         ).stdout
 
     def served(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-        protocol = environ.get("HTTP_GIT_PROTOCOL", "")
+        protocol = environ.get("HTTP_GIT_PROTOCOL", "") if version == 2 else ""
         start("200 OK", [("Content-Type", "application/x-git-upload-pack-result")])
         if environ["PATH_INFO"].endswith("/info/refs"):
             told = git("--advertise-refs", protocol=protocol)

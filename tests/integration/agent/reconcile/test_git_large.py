@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,29 @@ async def test_a_server_that_leaves_nothing_out_sends_the_whole_commit_within_th
             await site.files(commit)
         assert caught.value.final
         assert await site.files(commit, limit=16 * MIB) == NEEDED
+
+
+async def test_the_older_protocol_leaves_files_out_too_where_its_server_gives_them_out(
+    repository: Repository, tmp_path: Path, serve: Serve
+) -> None:
+    commit = large(repository)
+    repository.forget_tag(commit)
+    repository.commit({"README.md": "moved away\n"})
+    served = by_git(tmp_path / "apps.git", version=0, by_id="reachable")
+    with serve(served) as site:
+        assert await site.files(commit) == NEEDED
+
+    def commits_only(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"] or 0))
+        if environ["REQUEST_METHOD"] == "POST" and b"deepen" not in body:
+            start("200 OK", [])
+            return [b"0013ERR not our ref"]
+        return served({**environ, "wsgi.input": BytesIO(body)}, start)
+
+    with serve(commits_only) as site:
+        assert await site.files(commit, limit=16 * MIB) == NEEDED
+        with pytest.raises(DownloadFailed, match="cannot leave files out"):
+            await site.files(commit)
 
 
 async def test_what_is_fetched_builds_as_the_whole_repository_does(
