@@ -18,6 +18,8 @@ from shared.contract.canonical import digest_bytes
 
 UNPACKED_LIMIT = 64 * 1024 * 1024
 ENTRIES_LIMIT = 10_000
+_HEADERS_BYTES = 2048
+"""Headers and padding of one entry."""
 
 
 class ArchiveRefused(ValueError):
@@ -58,6 +60,22 @@ def read_files(content: bytes) -> dict[str, str]:
     return files
 
 
+class _Bounded(io.RawIOBase):
+    """Gives at most what an archive may unpack to, whatever its headers say: those of long names
+    and attributes are read as a whole before anyone sees their size."""
+
+    def __init__(self, unzipped: gzip.GzipFile) -> None:
+        self._unzipped = unzipped
+        self._left = UNPACKED_LIMIT + ENTRIES_LIMIT * _HEADERS_BYTES
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._unzipped.read(size)
+        self._left -= len(data)
+        if self._left < 0:
+            raise ArchiveRefused("the archive unpacks to more than is allowed")
+        return data
+
+
 def _vetted(content: bytes, *, read: bool) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
     """Every regular file, with its bytes where they are wanted; refuses on the way."""
     entries = unpacked = 0
@@ -65,7 +83,7 @@ def _vetted(content: bytes, *, read: bool) -> Iterator[tuple[tarfile.TarInfo, by
         # Not "r|gz": tarfile stumbles over the extra field that helm writes into its gzip header.
         with (
             gzip.GzipFile(fileobj=io.BytesIO(content)) as unzipped,
-            tarfile.open(fileobj=unzipped, mode="r|") as archive,
+            tarfile.open(fileobj=_Bounded(unzipped), mode="r|") as archive,
         ):
             for member in archive:
                 _refuse_odd(member)
