@@ -6,6 +6,7 @@ only the server writes is left out.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -128,6 +129,30 @@ def _same(want: Any, have: Any) -> bool:
 def _empty(value: Any) -> bool:
     """Servers drop empty maps and lists, and null, as they please."""
     return value is None or value in ({}, [])
+
+
+def overlaid(live: Any, declared: Any) -> Any:
+    """`live` with every declared field put on top, item by item where lists have a key."""
+    if isinstance(live, list) and isinstance(declared, list):
+        return _overlaid_lists(live, declared)
+    if not (isinstance(live, dict) and isinstance(declared, dict)):
+        return copy.deepcopy(declared)
+    merged = dict(live)
+    for key, value in declared.items():
+        merged[key] = overlaid(live[key], value) if key in live else copy.deepcopy(value)
+    return merged
+
+
+def _overlaid_lists(live: list[Any], declared: list[Any]) -> list[Any]:
+    """Items that only the live object has are others', as with an apply."""
+    key = _merge_key(live, declared)
+    if key is None:
+        if len(live) != len(declared):
+            return copy.deepcopy(declared)
+        return [overlaid(*pair) for pair in zip(live, declared, strict=True)]
+    wanted = {item[key]: item for item in declared}
+    there = [overlaid(item, wanted.pop(item[key], item)) for item in live]
+    return [*there, *copy.deepcopy(list(wanted.values()))]
 
 
 def hide_secret(kind: str, api_version: str, found: FieldDifference) -> FieldDifference:

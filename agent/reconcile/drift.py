@@ -8,15 +8,14 @@ Helm upgrade or rollback, which would fill the release's history.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from agent.clock import Clock
-from agent.errors import KubeError, KubeInvalid, KubeNotFound, StepFailed
+from agent.errors import KubeError, KubeForbidden, KubeInvalid, KubeNotFound, StepFailed
 from agent.kube.client import FIELD_MANAGER, KubeClient
 from agent.reconcile.apply import apply_objects, bounded_gather
+from agent.reconcile.difference import overlaid
 from agent.reconcile.drift_rules import DriftRules, changed, extra, missing
 from agent.reconcile.live import get_or_none, list_labelled
 from agent.reconcile.objects import (
@@ -127,22 +126,13 @@ class DriftChecker:
             return await acting_for(self._kube, desired.as_user).apply(
                 resource, obj, force=True, dry_run=True, manager=desired.manager_of(key_of(obj))
             )
-        except KubeInvalid:
-            # An immutable field was changed, so that an apply is refused: compare what is declared.
-            overlaid: Object = _overlaid(live, obj)
-            return overlaid
+        except (KubeInvalid, KubeForbidden):
+            # An immutable field was changed, or a policy of the cluster refuses by now what it let
+            # in then: nobody says what an apply would make of it, so compare what is declared.
+            declared: Object = overlaid(live, obj)
+            return declared
         except KubeNotFound:
             return live
-
-
-def _overlaid(live: Object, declared: Any) -> Any:
-    """`live` with every declared field put on top; lists count as a whole."""
-    if not (isinstance(live, dict) and isinstance(declared, dict)):
-        return copy.deepcopy(declared)
-    merged = dict(live)
-    for key, value in declared.items():
-        merged[key] = _overlaid(live[key], value) if key in live else copy.deepcopy(value)
-    return merged
 
 
 def _is_extra(obj: Object) -> bool:

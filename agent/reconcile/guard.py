@@ -11,11 +11,12 @@ from agent.reconcile import conditions
 from agent.reconcile.drift import Desired, Found
 from agent.reconcile.drift_rules import DriftRules, describe, identity, report, with_first_seen
 from agent.reconcile.health import explain
-from agent.reconcile.objects import key_of
+from agent.reconcile.marking import is_marked, mark
+from agent.reconcile.objects import EXTENSION_LABEL, key_of, labels_of
 from agent.reconcile.observed import ObservedObjects
 from agent.reconcile.reporter import Reporter
 from agent.reconcile.surroundings import Surroundings
-from agent.reconcile.work import Applied
+from agent.reconcile.work import Applied, acting_for
 from shared.contract.desired import DesiredExtension
 from shared.contract.extension import DriftMode, DriftPolicy
 from shared.contract.limits import DIFFERENCES_PER_REPORT
@@ -122,11 +123,29 @@ class Guard:
         left = self._unready_since + self._s.settings.health_grace_seconds - now
         if left > 0 and not health.has_failed:
             return left
+        await self._look_again()
+        health = self._observed.health()
+        if health.is_ready:
+            return await self._look_at_health(desired)
         self._must_repeat = False
         message = await explain(self._s.kube, health, self._observed.live)
         await self.report_unhealthy(desired, ReasonCode.HEALTH_CHECK_FAILED, message)
         self._s.changed()
         return None
+
+    async def _look_again(self) -> None:
+        """Ask for what seems not to be ready: who takes our label off an object takes it out of the
+        watches, not out of the cluster. Where helm renders the object nobody else puts it back."""
+        await self._observed.refresh_unready(self._s.kube)
+        kube = acting_for(self._s.kube, self._desired.as_user)
+        for key, live in self._observed.live.items():
+            declared = self._desired.objects.get(key, {})
+            if EXTENSION_LABEL in labels_of(declared) or is_marked(live, self._desired.extension):
+                continue
+            try:
+                await mark(kube, live, self._desired.extension)
+            except KubeError as error:
+                log.warning("object cannot be labelled", object=str(key), error=str(error)[:300])
 
     async def _look_for_drift_if_allowed(
         self, desired: DesiredExtension, policy: DriftPolicy

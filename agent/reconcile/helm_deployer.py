@@ -21,9 +21,9 @@ from agent.reconcile.apply import apply_objects, bounded_gather, live_resource
 from agent.reconcile.artifact_credentials import ArtifactCredentials
 from agent.reconcile.helm_failures import helm_failure
 from agent.reconcile.live import get_or_none
+from agent.reconcile.marking import is_marked, mark
 from agent.reconcile.namespaces import refuse_forbidden
 from agent.reconcile.objects import (
-    EXTENSION_LABEL,
     MANAGED_BY_LABEL,
     Object,
     key_of,
@@ -311,14 +311,11 @@ class HelmDeployer:
         key = key_of(obj)
         try:
             resource = await live_resource(self._kube, obj)
-            if work.record.content_digest == work.content_digest:
-                return await self._kube.get(resource, key.name, key.namespace or None)
             # Only what exists is labelled: an apply would make a hollow object of a missing one.
             live = await self._kube.get(resource, key.name, key.namespace or None)
-            if (live["metadata"].get("labels") or {}).get(EXTENSION_LABEL) == work.name:
+            if is_marked(live, work.name):
                 return live
-            kube = acting_for(self._kube, work.as_user)
-            return await kube.apply(resource, _label_only(obj, work.name, live), force=True)
+            return await mark(acting_for(self._kube, work.as_user), live, work.name)
         except (KubeNotFound, KubeConflict):
             return None
 
@@ -363,12 +360,3 @@ def _as_helm_applies(obj: Object, release: str, namespace: str) -> Object:
         "meta.helm.sh/release-namespace": namespace,
     }
     return stamped
-
-
-def _label_only(obj: Object, extension: str, live: Object) -> Object:
-    meta = {"name": obj["metadata"]["name"], "labels": {EXTENSION_LABEL: extension}}
-    if obj["metadata"].get("namespace"):
-        meta["namespace"] = obj["metadata"]["namespace"]
-    # With the uid, an object that was deleted meanwhile is not made anew.
-    meta["uid"] = live["metadata"]["uid"]
-    return {"apiVersion": obj["apiVersion"], "kind": obj["kind"], "metadata": meta}

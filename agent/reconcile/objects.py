@@ -196,6 +196,12 @@ def labelled(obj: Object, labels: dict[str, str]) -> Object:
     return copied
 
 
+def labels_of(obj: Object) -> dict[str, Any]:
+    """Its labels, empty where it has none."""
+    found: dict[str, Any] = obj.get("metadata", {}).get("labels") or {}
+    return found
+
+
 def prune_disabled(obj: Object) -> bool:
     """True for an object that asks to be kept when its extension no longer has it."""
     annotations = obj.get("metadata", {}).get("annotations") or {}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import timedelta
 
 from agent.reconcile.seam import EventDraft
 from shared.contract.extension import DriftIgnore, DriftMode, DriftPolicy, DriftTarget, Readiness
 from shared.contract.reasons import ReasonCode
+from shared.contract.states import ExtensionPhase
 from tests.integration.agent.reconcile.conftest import StartEngine, Tools
 from tests.integration.agent.reconcile.sources import (
     Release,
@@ -165,6 +167,19 @@ async def test_health_that_is_lost_and_comes_back_is_told(
         running.events.clear()
         tools.kubectl("set", "image", "deployment/web", "-n", namespace, "main=nginx:1.27")
         await running.ready("web")
+
+
+async def test_an_object_whose_label_is_taken_off_is_no_lost_one(
+    start_engine: StartEngine, tools: Tools, namespace: str
+) -> None:
+    async with start_engine(health_grace_seconds=0.3) as running:
+        running.submit(web(namespace).present())
+        await running.until(clean)
+        tools.kubectl("label", "deployment", "web", "-n", namespace, "arcbridge.io/extension-")
+        async with asyncio.timeout(20):
+            while not tools.exists("deployment", "-n", namespace, "-l", "arcbridge.io/extension"):
+                await asyncio.sleep(0.1)
+        assert all(event.phase is not ExtensionPhase.FAILED for event in running.events)
 
 
 async def test_the_interval_reports_even_when_nothing_happens(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.reconcile.difference import ABSENT, compare_objects
+from agent.reconcile.difference import ABSENT, compare_objects, overlaid
 from agent.reconcile.drift_rules import DriftRules, changed, describe, extra, missing, report
 from agent.reconcile.ownership import owners_of
 from agent.reconcile.pointer import covers, parse_pointer, pointer, resolve
@@ -42,6 +42,21 @@ def deployment(replicas: int = 1, image: str = "a:1", **meta: Any) -> dict[str, 
 
 def paths(want: dict[str, Any], have: dict[str, Any]) -> list[str]:
     return [found.path for found in compare_objects(want, have)]
+
+
+def test_what_is_declared_lies_over_what_is_there_item_by_item() -> None:
+    live = deployment()
+    first, side = live["spec"]["template"]["spec"]["containers"]
+    first |= {"imagePullPolicy": "Always", "ports": [{"containerPort": 80, "protocol": "TCP"}]}
+    declared = deployment(image="a:1")
+    declared["spec"]["template"]["spec"]["containers"] = [
+        {"name": "main", "image": "a:1", "ports": [{"containerPort": 80}]}
+    ]
+    assert paths(overlaid(live, declared), live) == []
+    assert side in overlaid(live, declared)["spec"]["template"]["spec"]["containers"]
+    declared["spec"]["template"]["spec"]["containers"][0]["image"] = "a:2"
+    assert paths(overlaid(live, declared), live) == ["/spec/template/spec/containers/0/image"]
+    assert overlaid({"args": ["a", "b"]}, {"args": ["a"]}) == {"args": ["a"]}
 
 
 @given(st.lists(st.text(max_size=8), max_size=5))
