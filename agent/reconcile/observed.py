@@ -43,7 +43,7 @@ class ObservedObjects:
         if sighting.object is None:
             self.live.pop(sighting.key, None)
         else:
-            if self._is_old(sighting.key, sighting.object):
+            if self._is_old(sighting.key, sighting.object) or self._is_known(sighting):
                 return False
             if sighting.key in self._wanted:
                 self.live[sighting.key] = slim(sighting.object)
@@ -74,12 +74,26 @@ class ObservedObjects:
             else:
                 self.live[key] = slim(found)
 
+    def _is_known(self, sighting: Sighting) -> bool:
+        """This very version was read before: so a watch that begins shows every object."""
+        known = self.live.get(sighting.key)
+        return (
+            known is not None
+            and sighting.object is not None
+            and _version(known) == _version(sighting.object)
+        )
+
     def _is_old(self, key: ObjectKey, obj: Object) -> bool:
         floor = self._floor.get(key)
         if floor is None:
             return False
         uid, generation = _age(obj)
         return uid == floor[0] and generation < floor[1]
+
+
+def _version(obj: Object) -> tuple[str, str]:
+    meta = obj["metadata"]
+    return str(meta["uid"]), str(meta["resourceVersion"])
 
 
 def _age(obj: Object) -> tuple[str, int]:

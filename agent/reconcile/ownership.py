@@ -14,16 +14,19 @@ Object = dict[str, Any]
 def owners_of(obj: Object, tokens: Sequence[Token]) -> tuple[str, ...]:
     """Names of the managers that own the field at `tokens` of `obj`, or something below it.
 
-    Managers that wrote through the status subresource do not count. Sorted, each once.
+    An atomic map or list is owned as a whole, and the leaf stands above the field. It is written
+    as a map is whose manager has lost all that it had in it: who owns the field itself tells the
+    two apart. Managers that wrote through the status subresource do not count. Sorted, each once.
     """
-    names = {
-        str(entry.get("manager", ""))
+    found = [
+        (str(entry.get("manager", "")), _steps_owned(entry["fieldsV1"], obj, list(tokens)))
         for entry in obj.get("metadata", {}).get("managedFields") or ()
-        if entry.get("subresource") != "status"
-        and isinstance(entry.get("fieldsV1"), dict)
-        and _owns(entry["fieldsV1"], obj, list(tokens))
-    }
-    return tuple(sorted(names))
+        if entry.get("subresource") != "status" and isinstance(entry.get("fieldsV1"), dict)
+    ]
+    nearest = max((steps for _, steps in found), default=0)
+    if nearest == 0 and tokens:
+        return ()
+    return tuple(sorted({manager for manager, steps in found if steps == nearest}))
 
 
 def managers_of(obj: Object) -> tuple[str, ...]:
@@ -39,9 +42,10 @@ def managers_of(obj: Object) -> tuple[str, ...]:
     )
 
 
-def _owns(fields: Object, value: Any, tokens: list[Token]) -> bool:
-    """Follow `tokens` through the field set and the object side by side."""
-    for token in tokens:
+def _steps_owned(fields: Object, value: Any, tokens: list[Token]) -> int:
+    """Follow `tokens` through the field set and the object side by side: how many of them lead to
+    what the set owns, 0 for none."""
+    for steps, token in enumerate(tokens):
         child: Object | None
         if isinstance(value, list):
             position = int(token)
@@ -52,10 +56,9 @@ def _owns(fields: Object, value: Any, tokens: list[Token]) -> bool:
             child = fields.get(f"f:{token}")
             value = value.get(str(token)) if isinstance(value, dict) else None
         if child is None:
-            # An atomic map or list is owned as a whole: the leaf stands above the field.
-            return fields == {}
+            return steps if fields == {} else 0
         fields = child
-    return True
+    return len(tokens)
 
 
 def _list_child(fields: Object, item: Any, position: int) -> Object | None:

@@ -55,6 +55,8 @@ class App:
             await Response(b"ok", content_type="text/plain").send(send)
             return
         request = replace(request, user=access.user_of(cluster, request))
+        for observe in cluster.observers:
+            observe(request)
         response = _document(cluster, request)
         if response is None:
             target = _target(cluster, request)

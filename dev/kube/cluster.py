@@ -14,6 +14,7 @@ from dev.kube.controllers.bootstrap import bootstrap
 from dev.kube.controllers.routes import route
 from dev.kube.deletes import BACKGROUND, DeleteOptions, delete_record
 from dev.kube.errors import StatusError
+from dev.kube.http import Request
 from dev.kube.hub import Hub
 from dev.kube.intake import IGNORE, How
 from dev.kube.journal import Journal
@@ -68,6 +69,8 @@ class Cluster:
         """When a pod's present step is over: pod -> its uid with the step, and the hub's clock."""
         self.streams: set[asyncio.Task[None]] = set()
         """Watches being served: they end when the cluster is closed."""
+        self.observers: list[Callable[[Request], None]] = []
+        """Told of each request of someone who is known, before it is judged: an audit log."""
         self._clock = clock
         self._journal = Journal(journal_path) if journal_path else None
         if self._journal is not None:

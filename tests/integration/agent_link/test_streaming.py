@@ -11,15 +11,25 @@ from typing import Any
 import pytest
 
 from agent.errors import KubeNotFound
+from dev.kube.http import Request
 from shared.contract.desired import DesiredExtension
 from shared.contract.states import ExtensionPhase
 from shared.rpc.codec import inventory_checksum
 from shared.rpc.v1 import relay_pb2 as pb
 from tests.fakes.control_plane import FakeControlPlane
 from tests.integration.agent.reconcile.conftest import BIN, Tools
-from tests.integration.agent_link.conftest import NAME, AgentProcess, Site, eventually, open_site
+from tests.integration.agent_link.conftest import (
+    NAME,
+    NAMESPACE,
+    AgentProcess,
+    Site,
+    eventually,
+    open_site,
+)
 from tests.integration.agent_link.desired import greeting
 
+IDLE_SECONDS = 2.0
+"""Several times what an agent that polled for drift "within seconds" would wait."""
 TRACE = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"
 
 
@@ -78,6 +88,45 @@ async def test_a_wake_up_brings_an_extension_to_ready_in_one_trace(joined: Site)
 
     await eventually(shown, "the resource shows the extension")
     await eventually(lambda: stream.heartbeats[-1].extensions_ready == 1, "heartbeats count it")
+
+
+async def test_an_idle_agent_asks_nothing_and_sees_an_edit_at_once(joined: Site) -> None:
+    """What is done for extensions is done in the reconciler's name: its requests are those."""
+    plane = joined.control_plane
+    plane.extensions = (greeting(),)
+    asked: list[tuple[str, str, bool]] = []
+
+    def note(request: Request) -> None:
+        watch = request.flag("watch") and "watch" in request.query
+        if request.user.name == f"system:serviceaccount:{NAMESPACE}:arcbridge-reconciler":
+            asked.append((request.method, request.path, watch))
+
+    joined.cluster.cluster.observers.append(note)
+    plane.open_streams()[0].outgoing.put_nowait(
+        pb.RelayMessage(desired_changed=pb.DesiredChanged())
+    )
+    await eventually(lambda: is_reported_ready(joined), "the extension is reported Ready")
+    path = "/api/v1/namespaces/default/configmaps/greeting"
+    assert ("PATCH", path, False) in asked, "the object is written in the reconciler's name"
+    await eventually(lambda: any(watch for *_, watch in asked), "the object is watched")
+    await eventually(
+        lambda: any(e.drift for e in plane.events.values()), "the first check is reported"
+    )
+    asked.clear()
+    await asyncio.sleep(IDLE_SECONDS)
+    assert asked == [], "nothing is asked for while nothing happens"
+    maps = await joined.kube.resource("v1", "ConfigMap")
+    edited = time.monotonic()
+    await joined.kube.patch(maps, "greeting", "default", {"data": {"text": "another"}})
+    await eventually(
+        lambda: any(e.drift and e.drift.differences for e in plane.events.values()),
+        "the edit is told",
+        5,
+    )
+    assert time.monotonic() - edited < 5
+    assert asked, "the requests are noted"
+    assert len(asked) <= 4, asked
+    assert {request[1] for request in asked} == {path}
 
 
 async def test_a_document_that_is_not_signed_or_older_is_refused_and_told(joined: Site) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import timedelta
+from typing import Any
 
 from agent.reconcile.seam import EventDraft
 from shared.contract.extension import DriftIgnore, DriftMode, DriftPolicy, DriftTarget, Readiness
 from shared.contract.reasons import ReasonCode
 from shared.contract.states import ExtensionPhase
+from shared.contract.status import Difference
 from tests.integration.agent.reconcile.conftest import StartEngine, Tools
 from tests.integration.agent.reconcile.sources import (
     Release,
@@ -148,6 +150,120 @@ async def test_a_correction_that_someone_keeps_undoing_is_given_up(
                 break
         assert event.reason is ReasonCode.DRIFT_CORRECTION_FAILED
         assert "a-fighter" in event.message
+        tools.kubectl(
+            "patch", "cm", "settings", "-n", namespace, "--type=merge",
+            '-p={"data": {"colour": "green"}}', "--field-manager=a-fighter",
+        )  # fmt: skip
+        await running.until(lambda e: drifted(e) and "green" in e.model_dump_json())
+        assert tools.get("cm", "settings", "-n", namespace)["data"] == {"colour": "green"}
+
+
+async def test_what_is_one_too_many_is_told_and_taken_away_but_not_what_a_person_made(
+    start_engine: StartEngine, tools: Tools, namespace: str
+) -> None:
+    source = overlay(config_map("settings", colour="blue"))
+    release = Release("over", namespace, source, drift=WARN)
+    async with start_engine() as running:
+        running.submit(release.present())
+        await running.until(clean)
+        for name, manager in (("left", "arcbridge"), ("copied", "kubectl-copy")):
+            meta = {"name": name, "labels": {"arcbridge.io/extension": "over"}}
+            tools.kubectl(
+                "apply", "--server-side", f"--field-manager={manager}", "-n", namespace, "-f", "-",
+                stdin=json.dumps(config_map(name, a="1") | {"metadata": meta}),
+            )  # fmt: skip
+        event = await running.until(drifted, seconds=10)
+        assert event.drift is not None
+        [found] = event.drift.differences
+        assert (found.kind, found.name, found.path) == ("extra", "left", "")
+        assert tools.exists("cm", "left", "-n", namespace), "warn changes nothing"
+        running.submit(Release(**{**vars(release), "drift": CORRECT}).next().present())
+        await running.until(lambda e: e.reason is ReasonCode.DRIFT_CORRECTED)
+    assert not tools.exists("cm", "left", "-n", namespace)
+    assert tools.exists("cm", "copied", "-n", namespace)
+    assert tools.exists("cm", "settings", "-n", namespace)
+
+
+async def test_paths_are_pointers_rules_are_for_their_target_and_status_counts_for_nothing(
+    start_engine: StartEngine, tools: Tools, namespace: str
+) -> None:
+    """RFC 6901: `/` in a key is `~1`, `~` is `~0`."""
+    group = f"{namespace}.example.com"
+    tools.kubectl("apply", "-f", "-", stdin=json.dumps(definition(group)))
+    tools.kubectl("wait", "--for=condition=Established", "crd", f"gadgets.{group}")
+    gadgets = [
+        {
+            "apiVersion": f"{group}/v1",
+            "kind": "Gadget",
+            "metadata": {"name": name, "annotations": {"example.com/owner": "us"}},
+            "spec": {"map": {"a/b~c": "blue"}},
+        }
+        for name in ("watched", "free")
+    ]
+    ignored = DriftIgnore(
+        target=DriftTarget(kind="Gadget", name="free"),
+        paths=("/spec/map/a~1b~0c", "/metadata/annotations/example.com~1owner"),
+    )
+    policy = DriftPolicy(mode=DriftMode.WARN, interval=timedelta(seconds=1), ignore=(ignored,))
+    edit = {
+        "metadata": {"annotations": {"example.com/owner": "them"}},
+        "spec": {"map": {"a/b~c": "red"}},
+    }
+    try:
+        async with start_engine() as running:
+            running.submit(Release("over", namespace, overlay(*gadgets), drift=policy).present())
+            await running.until(clean)
+            for name in ("watched", "free"):
+                tools.kubectl(
+                    "patch", f"gadgets.{group}", name, "-n", namespace, "--type=merge",
+                    f"-p={json.dumps(edit)}", "--field-manager=a-person",
+                )  # fmt: skip
+            tools.kubectl(
+                "patch", f"gadgets.{group}", "watched", "-n", namespace, "--type=merge",
+                "--subresource=status", '-p={"status": {"map": {"a/b~c": "grey"}}}',
+            )  # fmt: skip
+            event = await running.until(lambda e: drifted(e) and len(differences(e)) == 2)
+            assert {
+                (d.name, d.path, d.desired, d.observed, d.managers) for d in differences(event)
+            } == {
+                ("watched", "/metadata/annotations/example.com~1owner", "us", "them", PERSON),
+                ("watched", "/spec/map/a~1b~0c", "blue", "red", PERSON),
+            }
+            seen = {d.path: d.first_seen for d in differences(event)}
+            running.events.clear()
+            later = await running.until(lambda e: e.drift is not None)
+            assert {d.path: d.first_seen for d in differences(later)} == seen
+            assert later.drift is not None
+            assert later.drift.checked_at > max(seen.values())
+    finally:
+        tools.kubectl("delete", "crd", f"gadgets.{group}", "--wait=false")
+
+
+PERSON = ("a-person",)
+
+
+def differences(event: EventDraft) -> tuple[Difference, ...]:
+    return event.drift.differences if event.drift else ()
+
+
+def definition(group: str) -> dict[str, Any]:
+    """A kind with a free map in spec and status."""
+    free = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    schema = {"type": "object", "properties": {"spec": free, "status": free}}
+    version = {
+        "name": "v1",
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": schema},
+        "subresources": {"status": {}},
+    }
+    names = {"plural": "gadgets", "singular": "gadget", "kind": "Gadget", "listKind": "GadgetList"}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"gadgets.{group}"},
+        "spec": {"group": group, "scope": "Namespaced", "names": names, "versions": [version]},
+    }
 
 
 async def test_health_that_is_lost_and_comes_back_is_told(

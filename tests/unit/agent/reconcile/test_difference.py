@@ -173,6 +173,18 @@ def test_the_owners_of_a_field(path: str, managers: tuple[str, ...]) -> None:
     assert owners_of(owned(), parse_pointer(path)) == managers
 
 
+def test_a_map_that_lost_its_keys_is_not_taken_for_an_atomic_one() -> None:
+    def entry(manager: str, held: dict[str, Any]) -> dict[str, Any]:
+        return {"manager": manager, "fieldsV1": {"f:spec": {"f:map": held}}}
+
+    left, taken = entry("arcbridge", {}), entry("a-person", {"f:a/b": {}})
+    live = {"metadata": {"managedFields": [left, taken]}, "spec": {"map": {"a/b": 1, "c": 2}}}
+    assert owners_of(live, ("spec", "map", "a/b")) == ("a-person",)
+    assert owners_of(live, ("spec", "map", "c")) == ("arcbridge",)
+    assert owners_of(live, ("spec", "map")) == ("a-person", "arcbridge")
+    assert owners_of(live, ()) == ("a-person", "arcbridge")
+
+
 def test_a_difference_is_told_with_both_values_and_its_maker() -> None:
     (found,) = changed(deployment(1, finalizers=["keep"]), owned(replicas=3), NO_RULES, NOW)
     assert (found.path, found.desired, found.observed) == ("/spec/replicas", 1, 3)
