@@ -14,10 +14,12 @@ from agent.reconcile.pointer import covers
 from shared.contract.canonical import canonical_json
 from shared.contract.desired import AcceptedDrift
 from shared.contract.extension import DriftIgnore, DriftTarget
-from shared.contract.limits import DIFFERENCES_PER_REPORT
+from shared.contract.limits import DIFFERENCES_PER_REPORT, STATUS_BODY_BYTES
 from shared.contract.status import Difference, DifferenceKind, DriftReport
 
 _VALUE_BYTES = 2048
+_REPORT_BYTES = STATUS_BODY_BYTES // 2
+"""A report that is larger than a batch may be is refused, and drift would never be told."""
 _MANAGERS = 16
 _PATH_CHARACTERS = 1024
 
@@ -109,10 +111,16 @@ def report(
     differences: Sequence[Difference], *, checked_at: datetime, corrections: int, correction: int
 ) -> DriftReport:
     """One check's report, cut to what a report may carry."""
+    told, left = [], _REPORT_BYTES
+    for found in differences[:DIFFERENCES_PER_REPORT]:
+        left -= len(found.model_dump_json().encode())
+        if left < 0:
+            break
+        told.append(found)
     return DriftReport(
         checked_at=checked_at,
-        differences=tuple(differences[:DIFFERENCES_PER_REPORT]),
-        truncated=len(differences) > DIFFERENCES_PER_REPORT,
+        differences=tuple(told),
+        truncated=len(differences) > len(told),
         corrections=corrections,
         correction=correction,
     )

@@ -15,7 +15,7 @@ from agent.reconcile.ownership import owners_of
 from agent.reconcile.pointer import covers, parse_pointer, pointer, resolve
 from shared.contract.desired import AcceptedDrift
 from shared.contract.extension import DriftIgnore, DriftTarget
-from shared.contract.limits import DIFFERENCES_PER_REPORT
+from shared.contract.limits import DIFFERENCES_PER_REPORT, STATUS_BODY_BYTES
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NO_RULES = DriftRules()
@@ -236,3 +236,9 @@ def test_a_report_is_cut_to_what_it_may_carry() -> None:
     told = report(found, checked_at=NOW, corrections=0, correction=0)
     assert told.truncated
     assert len(told.differences) == DIFFERENCES_PER_REPORT
+    large = [
+        each.model_copy(update={"desired": "x" * 2000, "observed": "y" * 2000}) for each in found
+    ]
+    told = report(large[:DIFFERENCES_PER_REPORT], checked_at=NOW, corrections=0, correction=0)
+    assert told.truncated
+    assert len(told.model_dump_json()) < STATUS_BODY_BYTES / 2 + 1024
