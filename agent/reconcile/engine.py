@@ -166,6 +166,7 @@ class Engine:
                 owned=owned,
                 slots=asyncio.Semaphore(self._settings.concurrency),
                 missing_dependency=self._missing_dependency,
+                leaving_dependent=self._leaving_dependent,
                 changed=self._nudge_all,
             )
             while True:
@@ -255,6 +256,17 @@ class Engine:
                 return f"It waits for {name} to be ready"
         return None
 
+    def _leaving_dependent(self, name: str) -> str | None:
+        leaving = [w for w in self._workers.values() if _is_leaving(w)]
+        records = [w.record for w in leaving if w.record is not None]
+        for record in dependents_first(records):
+            if record.extension == name:
+                return None if len(records) == len(leaving) else "It waits for the others' records"
+            stuck = record.reason is ReasonCode.UNINSTALL_FAILED
+            if name in record.depends_on and not stuck:
+                return f"It waits for {record.extension} to be taken away"
+        return None
+
 
 def dependents_first(records: Sequence[ExtensionRecord]) -> list[ExtensionRecord]:
     """In the order of taking away: nothing goes before what depends on it. A cycle, which the
@@ -280,6 +292,11 @@ def _sweep(work_dir: Path) -> None:
 
 def _is_present(worker: Worker) -> bool:
     return worker.intent.desired.state is DesiredState.PRESENT
+
+
+def _is_leaving(worker: Worker) -> bool:
+    left_alone = worker.held is ReasonCode.RELEASE_OUTDATED
+    return not (_is_present(worker) or worker.is_gone or left_alone)
 
 
 def _has_failed(worker: Worker) -> bool:

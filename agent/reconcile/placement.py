@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 
 from agent.errors import KubeNotFound, StepFailed
 from agent.kube.client import KubeClient
+from agent.reconcile.live import get_or_none
 from agent.reconcile.objects import ManifestError, Object, key_of, parse_manifest, placed
 from agent.reconcile.readiness_types import text_at
 from shared.contract.reasons import ReasonCode
+
+_GOING_SECONDS = 60.0
+_POLL_SECONDS = 0.5
 
 
 async def placed_objects(kube: KubeClient, manifest: str, namespace: str) -> list[Object]:
@@ -59,11 +64,14 @@ async def _is_namespaced(kube: KubeClient, obj: Object, own: dict[tuple[str, str
 
 
 async def ensure_namespace(kube: KubeClient, namespace: str) -> None:
-    """Make the extension's namespace where it is missing. It is never deleted again by us: it may
-    hold what others put there."""
-    resource = await kube.resource("v1", "Namespace")
-    try:
-        await kube.get(resource, namespace)
-    except KubeNotFound:
-        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
-        await kube.apply(resource, body)
+    """Make the extension's namespace where it is missing, or once one that is going is gone. It is
+    never deleted again by us: it may hold what others put there."""
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + _GOING_SECONDS
+    while (live := await get_or_none(kube, body)) is not None:
+        # After the deadline the API server says itself that it takes nothing into this one.
+        if "deletionTimestamp" not in live["metadata"] or clock() > deadline:
+            return
+        await asyncio.sleep(_POLL_SECONDS)
+    await kube.apply(await kube.resource("v1", "Namespace"), body)

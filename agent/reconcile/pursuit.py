@@ -235,11 +235,13 @@ class Pursuit:
                 await self._observed.refresh_unready(self._s.kube)
 
     async def remove(self) -> None:
-        """Take everything of the extension away, and then its record."""
-        await self._reporter.report(
-            self._desired, ExtensionPhase.APPLYING, ReasonCode.PROGRESSING, "Removing",
-            conditions.applying(ReasonCode.PROGRESSING, "Removing"),
-        )  # fmt: skip
+        """Take everything of the extension away, and then its record; after what depends on it,
+        where that is to go, too."""
+        while (waiting := self._s.leaving_dependent(self._name)) is not None:
+            await self._tell_removing(waiting)
+            await self._pulse.wait(POLL_SECONDS)
+            self._pulse.stop_unless_newest(self._intent)
+        await self._tell_removing("Removing")
         said = await self._take_away()
         if said is None:
             return
@@ -253,6 +255,12 @@ class Pursuit:
             update={"phase": ExtensionPhase.REMOVED}
         )
         self._s.changed()
+
+    async def _tell_removing(self, message: str) -> None:
+        await self._reporter.report(
+            self._desired, ExtensionPhase.APPLYING, ReasonCode.PROGRESSING, message,
+            conditions.applying(ReasonCode.PROGRESSING, message),
+        )  # fmt: skip
 
     async def _take_away(self) -> str | None:
         """Attempt after attempt; None once they are used up and the verdict is told."""

@@ -31,5 +31,8 @@ class Surroundings:
     """How many extensions are applied at once; waiting for readiness takes no slot."""
     missing_dependency: Callable[[tuple[str, ...]], str | None]
     """A sentence about the first dependency that is not ready, or None."""
+    leaving_dependent: Callable[[str], str | None]
+    """A sentence about one that needs the extension of this name, and is to be taken away like it
+    but is still there; or None."""
     changed: Callable[[], None]
     """Tells that a worker's state changed, for those that depend on it."""

@@ -47,6 +47,7 @@ class Worker:
         self._observed = ObservedObjects()
         self._reporter: Reporter | None = None
         self._guard: Guard | None = None
+        self._gone = False
         self.held: ReasonCode | None = None
         """Why the worker does nothing, while the cluster's gate is closed."""
 
@@ -73,6 +74,11 @@ class Worker:
             (record.phase is ExtensionPhase.READY and record.is_for(self.intent.desired))
             or stands_later(record, self.intent.desired)
         )
+
+    @property
+    def is_gone(self) -> bool:
+        """It was to be taken away, and was."""
+        return self._gone
 
     @property
     def has_drifted(self) -> bool:
@@ -123,7 +129,7 @@ class Worker:
             parent=intent.desired.traceparent,
             attributes={"arcbridge.extension": self.name},
         ):
-            self._guard = None
+            self._guard, self._gone = None, False
             reporter = await self._load(intent)
             await self._pass_gate(intent)
             if stands_later(reporter.record, intent.desired):
@@ -163,7 +169,7 @@ class Worker:
         if desired.state is DesiredState.ABSENT or desired.spec is None:
             await pursuit.remove()
             if reporter.record.phase is ExtensionPhase.REMOVED:
-                self._reporter = None
+                self._reporter, self._gone = None, True
             return None
         if is_verdict(reporter.record, desired):
             await pursuit.repeat_verdict()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from agent.reconcile.seam import ReconcileGate
+from agent.reconcile.seam import ReconcileGate, ReconcileSettings
 from shared.contract.extension import DriftMode, DriftPolicy, Readiness
 from shared.contract.reasons import ReasonCode
+from shared.contract.states import ExtensionPhase
 from tests.integration.agent.reconcile.conftest import StartEngine, Tools
 from tests.integration.agent.reconcile.sources import Release, config_map, overlay
 
@@ -165,6 +167,50 @@ async def test_an_extension_waits_for_those_it_depends_on(
         await running.ready("over")
         order = [e.extension for e in running.events if e.phase.value == "Ready"]
         assert order[:2] == ["base", "over"]
+
+
+async def test_what_depends_on_another_is_taken_away_before_it(
+    start_engine: StartEngine, tools: Tools, namespace: str
+) -> None:
+    held = config_map("held", a="1")
+    held["metadata"]["finalizers"] = ["example.com/hold"]
+    base = Release("base", namespace, overlay(config_map("base")), drift=QUIET)
+    user = Release("user", namespace, overlay(held), depends_on=("base",), drift=QUIET)
+    async with start_engine() as running:
+        running.submit(base.present(), user.present())
+        await running.ready("user")
+        running.submit(base.next().absent(), user.next().absent())
+        await running.until(lambda event: "waits for user" in event.message)
+        assert tools.exists("cm", "base", "-n", namespace)
+        tools.kubectl(
+            "patch", "cm", "held", "-n", namespace, "--type=merge",
+            '-p={"metadata": {"finalizers": null}}',
+        )  # fmt: skip
+        await running.removed("base", 2)
+    gone = [e.extension for e in running.events if e.phase is ExtensionPhase.REMOVED]
+    assert gone == ["user", "base"]
+
+
+async def test_a_namespace_that_is_going_is_waited_for(
+    start_engine: StartEngine, tools: Tools, namespace: str, settings: ReconcileSettings
+) -> None:
+    record = ("cm", "-n", settings.state_namespace, "-o", "jsonpath={.items[*].data}")
+    held = config_map("held")
+    held["metadata"]["finalizers"] = ["example.com/hold"]
+    tools.kubectl("create", "namespace", namespace)
+    tools.kubectl("create", "-n", namespace, "-f", "-", stdin=json.dumps(held))
+    tools.kubectl("delete", "namespace", namespace, "--wait=false")
+    async with start_engine(max_attempts=1) as running:
+        running.submit(over(namespace, config_map("one", a="1")).present())
+        await running.until(lambda event: event.phase is ExtensionPhase.APPLYING)
+        async with asyncio.timeout(30):
+            while "inventory" not in tools.kubectl("get", *record):
+                await asyncio.sleep(0.05)
+        tools.kubectl(
+            "patch", "cm", "held", "-n", namespace, "--type=merge",
+            '-p={"metadata": {"finalizers": null}}',
+        )  # fmt: skip
+        await running.ready("over")
 
 
 async def test_a_first_apply_that_fails_is_an_install_that_failed_however_often(
