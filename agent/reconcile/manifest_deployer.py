@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from agent.drivers.kustomize import Kustomize
 from agent.drivers.overlays import Overlays
-from agent.errors import StepFailed
+from agent.errors import KubeForbidden, StepFailed
 from agent.kube.client import FIELD_MANAGER, KubeClient
 from agent.reconcile.apply import apply_objects, bounded_gather
 from agent.reconcile.artifact_credentials import ArtifactCredentials
@@ -149,10 +149,9 @@ class ManifestDeployer:
         """Those of the objects that are not in the inventory yet, and that someone else made."""
         known = {item.ref.key for item in work.record.inventory}
         new = [obj for obj in objects if key_of(obj) not in known]
-        live = await bounded_gather([get_or_none(self._kube, obj) for obj in new])
-        return frozenset(
-            key_of(obj) for obj in live if obj is not None and not is_ours(obj, work.name)
-        )
+        kube = acting_for(self._kube, work.as_user)
+        answers = await bounded_gather([_is_others(kube, obj, work.name) for obj in new])
+        return frozenset(key_of(obj) for obj, others in zip(new, answers, strict=True) if others)
 
     async def _build(self, work: Work) -> list[Object]:
         objects = await self._make(work)
@@ -160,6 +159,15 @@ class ManifestDeployer:
         secrets = await self._secrets.build(work)
         refuse_twice(secrets, map(key_of, objects))
         return [*secrets, *(_labelled(obj, work.name) for obj in objects)]
+
+
+async def _is_others(kube: KubeClient, obj: Object, extension: str) -> bool:
+    """Whether someone else has made it; who may not look has to suppose so."""
+    try:
+        live = await get_or_none(kube, obj)
+    except KubeForbidden:
+        return True
+    return live is not None and not is_ours(live, extension)
 
 
 def _labelled(obj: Object, extension: str) -> Object:
