@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import signal
 import time
@@ -12,16 +13,19 @@ import pytest
 
 from agent.errors import KubeNotFound
 from dev.kube.http import Request
+from shared.contract.canonical import digest
 from shared.contract.desired import DesiredExtension
+from shared.contract.extension import DriftMode, DriftPolicy
+from shared.contract.reasons import ReasonCode
 from shared.contract.states import ExtensionPhase
 from shared.rpc.codec import inventory_checksum
 from shared.rpc.v1 import relay_pb2 as pb
 from tests.fakes.control_plane import FakeControlPlane
 from tests.integration.agent.reconcile.conftest import BIN, Tools
+from tests.integration.agent.reconcile.sources import chart_archive
 from tests.integration.agent_link.conftest import (
     NAME,
     NAMESPACE,
-    AgentProcess,
     Site,
     eventually,
     open_site,
@@ -36,6 +40,15 @@ TRACE = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"
 def phases(site: Site) -> list[ExtensionPhase]:
     events = sorted(site.control_plane.events.values(), key=lambda e: e.sequence)
     return [event.phase for event in events]
+
+
+def corrected(extension: DesiredExtension) -> DesiredExtension:
+    """The same, with drift set right."""
+    assert extension.spec is not None
+    policy = DriftPolicy(mode=DriftMode.CORRECT, interval=timedelta(hours=1))
+    spec = extension.spec.model_copy(update={"drift": policy})
+    changes = {"spec": spec, "spec_digest": digest(spec.to_canonical())}
+    return extension.model_copy(update=changes)
 
 
 def is_reported_ready(site: Site, revision: int = 1) -> bool:
@@ -153,12 +166,15 @@ async def test_a_document_that_is_not_signed_or_older_is_refused_and_told(joined
     wake()
     await eventually(lambda: says("second"), "the second document is applied")
     plane.extensions = (greeting("third", revision=3, generation=3),)
-    for tampered in (plane.document(stream.cluster_id), replayed):
+    signed = await plane.signed(plane.document(stream.cluster_id))
+    # Its signature fits; what it lists was cut off on the way, or is said to be all there is.
+    cut_off = signed.model_copy(update={"extensions": ()})
+    for tampered in (plane.document(stream.cluster_id), replayed, cut_off):
         fetched, plane.tampered = plane.fetches, lambda _, answer=tampered: answer
         wake()
         await eventually(lambda before=fetched: plane.fetches > before, "it is asked for")
         await eventually(is_refused, "the refusal is told")
-        assert await says("second")
+        assert await says("second"), "nothing is changed or taken away"
         plane.tampered = lambda _: plane.document(stream.cluster_id)
     plane.tampered = None
     wake()
@@ -233,13 +249,13 @@ async def test_a_lost_journal_heals_by_reporting_anew(joined: Site) -> None:
 async def test_the_agent_works_on_through_an_outage_and_a_restart(tmp_path: Path) -> None:
     plane = FakeControlPlane(tmp_path / "ca")
     async with open_site(tmp_path, plane) as site:
-        plane.extensions = (greeting(),)
+        plane.extensions = (corrected(greeting()),)
         async with plane.running():
             await site.install()
             agent = site.agent()
             await agent.start()
             await eventually(lambda: is_reported_ready(site), "the extension is reported Ready")
-            ports = plane.ports()
+            ports, fetched = plane.ports(), plane.fetches
         # Nothing answers any more: neither the API nor the relay.
         await eventually(lambda: is_disconnected(site), "the resource says Connected=False")
         await agent.stop(signal.SIGKILL)
@@ -250,12 +266,19 @@ async def test_the_agent_works_on_through_an_outage_and_a_restart(tmp_path: Path
         )
         maps = await site.kube.resource("v1", "ConfigMap")
         await site.kube.delete(maps, "greeting", "default")
-        # Drift mode `warn` reports what is missing: the engine works with the document it holds.
-        await eventually(lambda: drift_waits(agent), "the drift waits in the journal", seconds=30)
+
+        async def is_back() -> bool:
+            try:
+                return await text_of_the_greeting(site) == "hello"
+            except KubeNotFound:
+                return False
+
+        await eventually(is_back, "the engine works with the document it holds", seconds=30)
+        assert plane.fetches == fetched, "nobody answered meanwhile"
         plane.events.clear()
         async with plane.running(*ports):
             await eventually(
-                lambda: any(e.drift for e in plane.events.values()),
+                lambda: any(e.reason is ReasonCode.DRIFT_CORRECTED for e in plane.events.values()),
                 "what happened meanwhile is reported",
                 seconds=30,
             )
@@ -265,10 +288,6 @@ async def test_the_agent_works_on_through_an_outage_and_a_restart(tmp_path: Path
 
 async def is_disconnected(site: Site) -> bool:
     return await site.condition("Connected") == ("False", "ControlPlaneUnreachable")
-
-
-async def drift_waits(agent: AgentProcess) -> bool:
-    return await agent.metric("arcbridge_agent_extensions", 'state="drifted"') == 1
 
 
 async def test_not_now_is_told_and_holds_the_engine(joined: Site) -> None:
@@ -346,6 +365,91 @@ async def test_a_suspended_cluster_is_left_alone_and_says_so_until_it_is_lifted(
     assert await text_of_the_greeting(joined) == "later"
     await eventually(lambda: plane.batches[-1].not_now_until is None, "it is taken back")
     await eventually(joined.is_ready, "the resource is Ready again")
+
+
+async def test_everything_that_an_inventory_lists_is_told_and_gone_when_it_is_gone(
+    site: Site,
+) -> None:
+    await site.install()
+    # helm's first questions keep the simulated API server, in this process, busy for a while.
+    await site.agent(ARCBRIDGE_AGENT_LEASE_SECONDS="15").start()
+    await eventually(site.is_ready, "the resource is Ready")
+    [stream] = site.control_plane.open_streams()
+    tools = Tools(site.kubeconfig, site.directory / "tools", BIN)
+    chart = site.directory / "chart.tgz"
+    chart.write_bytes(chart_archive())
+    definition = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "gadgets.example.com"},
+        "spec": {
+            "group": "example.com",
+            "scope": "Namespaced",
+            "names": {"plural": "gadgets", "kind": "Gadget"},
+            "versions": [{"name": "v1", "served": True, "storage": True,
+                          "schema": {"openAPIV3Schema": {"type": "object"}}}],
+        },
+    }  # fmt: skip
+    definitions = await site.kube.resource("apiextensions.k8s.io/v1", "CustomResourceDefinition")
+    await site.kube.create(definitions, definition)
+    await asyncio.to_thread(
+        tools.helm, "install", "web", str(chart), "--namespace=shop", "--create-namespace",
+        "--set=replicas=2", "--wait",
+    )  # fmt: skip
+    nodes = await site.kube.resource("v1", "Node")
+    [first, *_] = (await site.kube.list(nodes)).items
+    node = ("Node", "", first["metadata"]["name"])
+    release = ("HelmRelease", "shop", "web")
+    stays = {node, ("CustomResourceDefinition", "", "gadgets.example.com")}
+    brought = {
+        ("Namespace", "", "shop"),
+        ("Deployment", "shop", "web"),
+        release,
+    }
+
+    def told(key: tuple[str, str, str]) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(assembled(stream.inventory).get(key, b"{}"))
+        return found
+
+    await eventually(
+        lambda: (
+            told(("Deployment", "shop", "web")) == {"desired": 2, "ready": 2}
+            and told(release).get("status") == "deployed"
+        ),
+        "the workload and its release are told",
+        30,
+    )
+    assert brought | stays <= assembled(stream.inventory).keys()
+    assert told(release)["revision"] == 1
+    capacity, system = first["status"]["capacity"], first["status"]["nodeInfo"]
+    assert told(node)["ready"] is True
+    assert told(node)["cpuMillicores"] == int(capacity["cpu"]) * 1000
+    assert told(node)["memoryBytes"] == int(capacity["memory"].removesuffix("Gi")) << 30
+    assert told(node)["kubeletVersion"] == system["kubeletVersion"]
+    await asyncio.to_thread(tools.helm, "uninstall", "web", "--namespace=shop")
+    namespaces = await site.kube.resource("v1", "Namespace")
+    await site.kube.delete(namespaces, "shop")
+    await eventually(
+        lambda: not brought & assembled(stream.inventory).keys(), "all of it is gone", 30
+    )
+    assert stays <= assembled(stream.inventory).keys()
+
+
+def assembled(messages: list[Any]) -> dict[tuple[str, str, str], bytes]:
+    """What the differences make of the whole; every checksum on the way has to hold."""
+    held: dict[tuple[str, str, str], Any] = {}
+    for message in messages:
+        if isinstance(message, pb.InventoryFull):
+            held = held if message.chunk else {}
+            held |= {(o.kind, o.namespace, o.name): o for o in message.objects}
+            assert not message.last or inventory_checksum(held.values()) == message.checksum
+        else:
+            assert message.base_checksum == inventory_checksum(held.values())
+            held |= {(o.kind, o.namespace, o.name): o for o in (*message.added, *message.changed)}
+            for gone in message.removed:
+                del held[gone.kind, gone.namespace, gone.name]
+            assert message.checksum == inventory_checksum(held.values())
+    return {key: item.data for key, item in held.items()}
 
 
 async def test_the_inventory_comes_whole_and_then_in_differences(joined: Site) -> None:

@@ -7,6 +7,8 @@ import sys
 
 from shared.contract.canonical import digest
 from shared.contract.desired import DesiredExtension
+from tests.integration.agent.reconcile.conftest import BIN, Tools
+from tests.integration.agent.reconcile.sources import Release, chart_archive, inline_chart
 from tests.integration.agent_link.conftest import ROOT, Site, eventually
 from tests.integration.agent_link.desired import greeting
 
@@ -38,16 +40,18 @@ async def names(site: Site, namespace: str) -> set[str]:
 
 async def test_what_extensions_brought_stays_until_it_is_asked_to_go(site: Site) -> None:
     plane = site.control_plane
-    plane.extensions = (greeting(), elsewhere(greeting()))
+    chart = Release("web", "shop", inline_chart(chart_archive()))
+    plane.extensions = (greeting(), elsewhere(greeting()), chart.present())
+    tools = Tools(site.kubeconfig, site.directory / "tools", BIN)
     await site.install()
     agent = site.agent(ARCBRIDGE_AGENT_LEASE_SECONDS="15")
     await agent.start()
 
     async def applied() -> bool:
         ready = [each.get("ready") for each in (await site.status()).get("extensions") or ()]
-        return ready == [True, True]
+        return ready == [True, True, True]
 
-    await eventually(applied, "both extensions are ready", 90)
+    await eventually(applied, "the extensions are ready", 90)
     status, _, errors = await uninstall(site)
     assert status == 1
     assert "delete the ArcBridgeCluster first" in errors
@@ -56,13 +60,18 @@ async def test_what_extensions_brought_stays_until_it_is_asked_to_go(site: Site)
     await site.kube.delete(clusters, "eu-1")
     await eventually(lambda: agent.logged("begins anew"), "the agent lets go")
     assert "greeting" in await names(site, "default") & await names(site, "other")
+    [revision] = await asyncio.to_thread(tools.history, "web", "shop")
+    assert revision["status"] == "deployed"
 
     status, output, errors = await uninstall(site)
     assert status == 0, errors
     assert output.splitlines() == [
         "a-second: Nothing of it is left",
         "greeting: Nothing of it is left",
+        "web: Nothing of it is left",
     ]
+    assert await asyncio.to_thread(tools.helm, "list", "--namespace=shop", "--short") == ""
+    assert not await asyncio.to_thread(tools.exists, "deployment,service", "--namespace=shop")
     assert "greeting" not in await names(site, "default") | await names(site, "other")
     assert not any(name.startswith("arcbridge-extension-") for name in
                    await names(site, "arcbridge-system"))  # fmt: skip
