@@ -216,8 +216,11 @@ class HelmDeployer:
         await ensure_namespace(self._kube, namespace)
         failure = ReasonCode.INSTALL_FAILED if first else ReasonCode.UPGRADE_FAILED
         work = replace(work, record=await self._secrets.apply(work, secrets, failure=failure))
-        if helm_source(work).crds is CrdPolicy.CREATE_REPLACE:
-            await self.replace_crds(work, chart, failure)
+        match helm_source(work).crds:
+            case CrdPolicy.CREATE_REPLACE:
+                await self.replace_crds(work, chart, failure)
+            case CrdPolicy.CREATE if chart.facts.has_crds and not first:
+                await self._create_crds(work, chart, failure)
         try:
             await self._helm.upgrade(target, upgrade)
         except ToolError as error:
@@ -255,10 +258,22 @@ class HelmDeployer:
 
     async def replace_crds(self, work: Work, chart: Chart, failure: ReasonCode) -> None:
         """Bring the chart's CRDs to what it says: helm itself never changes one that exists."""
-        texts = await asyncio.to_thread(read_crds, chart.path)
-        objects = await placed_objects(self._kube, "\n---\n".join(texts), work.spec.namespace)
+        objects = await self._crds(work, chart)
         kube = acting_for(self._kube, work.as_user)
         await apply_objects(kube, objects, failure=failure, force=True)
+
+    async def _create_crds(self, work: Work, chart: Chart, failure: ReasonCode) -> None:
+        """Make the chart's CRDs that are missing: helm itself does so with an install alone, and a
+        later version of a chart may bring more of them."""
+        objects = await self._crds(work, chart)
+        kube = acting_for(self._kube, work.as_user)
+        live = await bounded_gather([get_or_none(self._kube, obj) for obj in objects])
+        missing = [obj for obj, there in zip(objects, live, strict=True) if there is None]
+        await apply_objects(kube, missing, failure=failure, force=False)
+
+    async def _crds(self, work: Work, chart: Chart) -> list[Object]:
+        texts = await asyncio.to_thread(read_crds, chart.path)
+        return await placed_objects(self._kube, "\n---\n".join(texts), work.spec.namespace)
 
     async def _recover(self, revisions: list[Revision]) -> bool:
         """Free a release that a killed helm left pending. True when it did.

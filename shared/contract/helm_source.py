@@ -40,7 +40,7 @@ class CrdPolicy(StrEnum):
 
     SKIP = "skip"
     CREATE = "create"
-    """Made where they are missing, as helm does; never changed or deleted."""
+    """Made where they are missing, with upgrades too; never changed or deleted."""
     CREATE_REPLACE = "create-replace"
     """Brought to what the chart says with every release; never deleted."""
 

@@ -97,7 +97,7 @@ async def test_crds_follow_their_policy(
         running.submit(release.present())
         await running.ready("web")
         assert not tools.exists("crd", name)
-        release = release.next(source=chart_with_crd(CrdPolicy.CREATE_REPLACE, crd(group, "one")))
+        release = release.next(source=chart_with_crd(CrdPolicy.CREATE, crd(group, "one")))
         running.submit(release.present())
         await running.ready("web", 2)
         assert columns() == ["one"]
