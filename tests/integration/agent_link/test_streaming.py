@@ -100,6 +100,7 @@ async def test_a_wake_up_brings_an_extension_to_ready_in_one_trace(joined: Site)
         )
 
     await eventually(shown, "the resource shows the extension")
+    await eventually(lambda: is_told_as_an_event(joined, "InstallSucceeded"), "there is an Event")
     await eventually(lambda: stream.heartbeats[-1].extensions_ready == 1, "heartbeats count it")
 
 

@@ -43,6 +43,17 @@ def azure(name: str = "tls", **changes: Any) -> SecretReference:
     return SecretReference.model_validate({"name": name, **fields, **changes})
 
 
+def aws(name: str) -> SecretReference:
+    entry = SecretObject(name="prod/db", key="password", property="password")
+    return SecretReference(
+        name=name,
+        provider=SecretProvider.AWS_SECRETS_MANAGER,
+        region="eu-west-1",
+        service_account="web",
+        objects=(entry,),
+    )
+
+
 @contextmanager
 def installed(tools: Tools, crds: list[dict[str, Any]]) -> Iterator[None]:
     text = yaml.safe_dump_all(crds)
@@ -82,7 +93,7 @@ async def test_a_chart_s_secrets_are_applied_corrected_pruned_and_removed(
     kind = ("secretproviderclass", "-n", namespace)
     with installed(tools, CSI_DRIVER):
         async with start_engine() as running:
-            first = web(namespace, azure(), azure("other"))
+            first = web(namespace, azure(), aws("other"))
             running.submit(first.present())
             await running.ready("web")
             made = tools.get(*kind, "tls", "--show-managed-fields")
@@ -92,6 +103,11 @@ async def test_a_chart_s_secrets_are_applied_corrected_pruned_and_removed(
             assert (parameters["keyvaultName"], parameters["tenantId"]) == ("kv-edge", TENANT)
             [entry] = yaml.safe_load(parameters["objects"])["array"]
             assert json.loads(entry)["objectAlias"] == "tls.crt"
+
+            other = tools.get(*kind, "other")["spec"]
+            assert (other["provider"], other["parameters"]["region"]) == ("aws", "eu-west-1")
+            [entry] = yaml.safe_load(other["parameters"]["objects"])
+            assert (entry["objectName"], entry["objectType"]) == ("prod/db", "secretsmanager")
 
             patch = '{"spec": {"parameters": {"keyvaultName": "someone-elses"}}}'
             tools.kubectl("patch", *kind, "tls", "--type=merge", f"-p={patch}")
