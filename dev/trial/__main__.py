@@ -71,7 +71,9 @@ async def play(trial: Trial, at: Place, *, keep: bool = False) -> list[Step]:
     first, _ = trial.versions
     release = trial.release(first)
     await asyncio.to_thread(_refuse_what_is_there, witness)
-    namespaces = [] if at.tools.exists("namespace", trial.namespace) else [trial.namespace]
+    stood = at.tools.exists("namespace", trial.namespace)
+    there = witness.in_namespace() if stood else frozenset()
+    namespaces = [] if stood else [trial.namespace]
     settings = ReconcileSettings(
         helm=at.tools.binaries / "helm",
         kubectl=at.tools.binaries / "kubectl",
@@ -82,7 +84,7 @@ async def play(trial: Trial, at: Place, *, keep: bool = False) -> list[Step]:
     promised: list[Object] = []
     try:
         async with running_engine(settings) as running:
-            course = Course(running, witness, settings.state_namespace, release)
+            course = Course(running, witness, settings.state_namespace, release, there=there)
             try:
                 return await course.play(_tell)
             finally:

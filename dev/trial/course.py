@@ -63,6 +63,8 @@ class Course:
     release: Release
     promised: dict[ObjectKey, Object] = field(default_factory=dict)
     charts: list[str] = field(default_factory=list)
+    there: frozenset[str] = frozenset()
+    """What the namespace held before."""
     before: Any = ABSENT
     """What stood at the disturbed field."""
 
@@ -250,7 +252,8 @@ class Course:
         if not self.witness.tools.exists("namespace", self.release.namespace):
             return []
         named = {name.split(" ")[1].rpartition("/")[2] for name in kept}
-        return [n for n in self.witness.in_namespace() if n.rpartition("/")[2] not in named]
+        found = self.witness.in_namespace() - self.there - self.witness.in_any_namespace()
+        return sorted(name for name in found if name.rpartition("/")[2] not in named)
 
 
 def _tells_drift(event: EventDraft) -> bool:

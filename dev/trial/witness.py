@@ -25,8 +25,6 @@ PERSON = "trial-person"
 _WITNESS = "trial-witness"
 _WORKLOADS = frozenset({"DaemonSet", "Deployment", "StatefulSet"})
 _CONDITIONS = {"APIService": "Available", "CustomResourceDefinition": "Established"}
-_OF_THE_NAMESPACE = frozenset({"configmap/kube-root-ca.crt", "serviceaccount/default"})
-"""What every namespace has."""
 
 
 @dataclass(frozen=True)
@@ -177,17 +175,25 @@ class Witness:
             "--ignore-not-found", "-l", f"{EXTENSION_LABEL}={self.trial.name}",
         ).split()  # fmt: skip
 
-    def in_namespace(self) -> list[str]:
-        """Names of everything in the trial's namespace but events and what every one has."""
+    def in_namespace(self) -> frozenset[str]:
+        """Names of everything in the trial's namespace but events."""
+        return self._names(self.trial.namespace)
+
+    def in_any_namespace(self) -> frozenset[str]:
+        """Names of what the cluster itself puts into each namespace, such as its root's
+        certificate: what stands in `default`, too."""
+        return self._names("default")
+
+    def _names(self, namespace: str) -> frozenset[str]:
         kinds = [
             kind.resource
             for kind in self.kinds("list", "delete").values()
             if kind.namespaced and not kind.resource.startswith("events")
         ]
         names = self.tools.kubectl(
-            "get", ",".join(kinds), "-n", self.trial.namespace, "-o", "name", "--ignore-not-found"
-        ).split()
-        return [name for name in names if name not in _OF_THE_NAMESPACE]
+            "get", ",".join(kinds), "-n", namespace, "-o", "name", "--ignore-not-found"
+        )
+        return frozenset(names.split())
 
     # The edit
 
