@@ -19,6 +19,8 @@ def judge(view: RolloutView, target: TargetView, now: datetime) -> MoveTarget | 
             target, TargetState.FAILED, target.given_up.reason, target.given_up.message or "failed"
         )
     report = target.report if counts(view, target) else None
+    if _is_left_alone(view, target, report, now):
+        return _skip(target, SkipReason.NOT_NOW)
     if report is not None and is_done(target, report):
         return _soak(view, target, report, now)
     if target.state is TargetState.VERIFYING:
@@ -47,6 +49,23 @@ def is_done(target: TargetView, report: Report) -> bool:
     """True when the cluster says that it is where the target wants it."""
     goal = ExtensionPhase.REMOVED if target.goal_absent else ExtensionPhase.READY
     return report.phase is goal
+
+
+def _is_left_alone(
+    view: RolloutView, target: TargetView, report: Report | None, now: datetime
+) -> bool:
+    """True when its cluster wants peace, or is suspended, before the target has come through.
+
+    Nothing is brought on there and nobody watches what became ready, so time says nothing about
+    the revision: no deadline and no soak may judge it. A rollback waits until its deadline.
+    """
+    if not target.reach.wants_peace(now):
+        return False
+    if report is not None and is_done(target, report) and not soak_of(view, target):
+        return False
+    return view.kind is not RolloutKind.ROLLBACK or (
+        target.state is not TargetState.VERIFYING and now >= deadline(view, target)
+    )
 
 
 def _soak(
@@ -84,10 +103,8 @@ def _fell_silent(
 def _await_ready(
     view: RolloutView, target: TargetView, report: Report | None, now: datetime
 ) -> MoveTarget | None:
-    if report is None and target.state is TargetState.RELEASED:
-        unheard = _unheard(view, target, now)
-        if unheard is not None:
-            return _skip(target, unheard)
+    if report is None and target.state is TargetState.RELEASED and _is_unheard(view, target, now):
+        return _skip(target, SkipReason.OFFLINE)
     if now >= deadline(view, target) and not is_held(view, report):
         return _move(
             target,
@@ -102,16 +119,10 @@ def _await_ready(
     return None
 
 
-def _unheard(view: RolloutView, target: TargetView, now: datetime) -> SkipReason | None:
-    """Why a release that the agent never spoke of is taken for not having reached it."""
-    if target.reach.wants_peace(now) and view.kind is not RolloutKind.ROLLBACK:
-        return SkipReason.NOT_NOW
+def _is_unheard(view: RolloutView, target: TargetView, now: datetime) -> bool:
+    """True when a release that the agent never spoke of is taken for not having reached it."""
     late = now >= deadline(view, target)
-    if target.reach.wants_peace(now) and late:
-        return SkipReason.NOT_NOW
-    if not target.reach.connected and (late or is_offline(view, target, now)):
-        return SkipReason.OFFLINE
-    return None
+    return not target.reach.connected and (late or is_offline(view, target, now))
 
 
 def skip_unreachable(view: RolloutView, target: TargetView, now: datetime) -> MoveTarget | None:

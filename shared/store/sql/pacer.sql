@@ -120,7 +120,7 @@ where v.tenant_id = %(tenant)s and v.rollout_id = %(rollout)s
                + %(deadline)s + case when v.ready_since is null then interval '0'
                                                    else w.soak end <= %(now)s
            and (%(anyone)s or not (v.report_counts and v.report_reason = 'DependencyNotReady')))
-       or (v.state = 'Released' and v.not_now_until > %(now)s)
+       or (v.not_now_until > %(now)s and not %(anyone)s)
        or (v.state = 'Released' and not v.connected
            and (v.silent_since is null or v.silent_since + %(offline_after)s <= %(now)s)))
 order by v.position

@@ -11,11 +11,12 @@ from shared.contract.states import (
     TargetState,
 )
 from shared.planner.targets import judge, skip_unreachable, take_up
-from shared.planner.view import Reach
+from shared.planner.view import GivenUp, Reach
 from tests.unit.planner.one_target import (
     DEREGISTERED,
     NOT_NOW,
     OFFLINE,
+    READY,
     RESTING,
     SILENT,
     T0,
@@ -72,10 +73,40 @@ def test_a_release_that_nobody_spoke_of_is_skipped_for_the_clusters_reach() -> N
     assert moved(judge(view(), silent, after(minutes=10))) == OFFLINE
     long_silent = target(reach=Reach(False, after(minutes=-20)))
     assert moved(judge(view(), long_silent, T0)) == OFFLINE
-    heard = target(TargetState.APPLYING, reach=RESTING)
-    assert judge(view(), heard, T0) is None
-    said = target(reach=RESTING, report=report())
-    assert moved(judge(view(), said, T0))[0] is TargetState.APPLYING
+
+
+def test_a_cluster_that_is_left_alone_is_skipped_whatever_it_has_begun() -> None:
+    """Nothing is brought on there, and nobody watches: no deadline and no soak may judge it."""
+    begun = target(TargetState.APPLYING, reach=RESTING, report=report())
+    assert moved(judge(view(), begun, T0), TargetState.APPLYING) == NOT_NOW
+    assert moved(judge(view(), begun, after(minutes=11)), TargetState.APPLYING) == NOT_NOW
+    ready = report(READY, ready_since=T0)
+    soaking = target(TargetState.VERIFYING, reach=RESTING, ready_since=T0, report=ready)
+    for minutes in (1, 6):
+        found = judge(view(), soaking, after(minutes=minutes))
+        assert moved(found, TargetState.VERIFYING) == NOT_NOW
+    over = judge(view(), begun, after(hours=1))
+    assert moved(over, TargetState.APPLYING)[0] is TargetState.TIMED_OUT
+
+
+def test_what_came_through_before_its_cluster_was_left_alone_has_come_through() -> None:
+    ready = target(stage=0, reach=RESTING, report=report(READY, ready_since=T0))
+    found = judge(view(), ready, T0)
+    assert found is not None
+    assert found.becomes is TargetState.SUCCEEDED
+    failed = target(reach=RESTING, given_up=GivenUp(4, ReasonCode.UPGRADE_FAILED))
+    assert moved(judge(view(), failed, T0))[0] is TargetState.FAILED
+
+
+def test_a_rollback_goes_on_on_a_resting_cluster_until_the_deadline() -> None:
+    back = view(RolloutKind.ROLLBACK)
+    begun = target(TargetState.APPLYING, reach=RESTING, report=report())
+    assert judge(back, begun, after(minutes=9)) is None
+    assert moved(judge(back, begun, after(minutes=10)), TargetState.APPLYING) == NOT_NOW
+    ready = report(READY, ready_since=T0)
+    soaking = target(TargetState.VERIFYING, reach=RESTING, ready_since=T0, report=ready)
+    found = judge(back, soaking, after(minutes=20))
+    assert moved(found, TargetState.VERIFYING)[0] is TargetState.SUCCEEDED
 
 
 def test_a_rollback_waits_for_a_resting_cluster_until_the_deadline() -> None:

@@ -70,6 +70,8 @@ class Acting(Operated):
             self.check_success(rollout, target)
             if not target.goal_absent:
                 cluster.goods.append((rollout.goals[cluster.id][0], target.goal_digest))
+        if move.becomes is TargetState.TIMED_OUT:
+            self.check_time_out(target)
         rollout.targets[move.cluster_id] = moved(target, move)
         rollout.stages[target.stage] = rollout.stages[target.stage].moved(
             target.state, move.becomes

@@ -42,7 +42,7 @@ class BreachError(AssertionError):
         self.broken = frozenset(breaches)
 
 
-FIRST_BROKEN = {n: type(f"Invariant{n}BrokenError", (BreachError,), {}) for n in range(1, 14)}
+FIRST_BROKEN = {n: type(f"Invariant{n}BrokenError", (BreachError,), {}) for n in range(1, 15)}
 """A type for each, because Hypothesis looks for the simplest world for each type by itself."""
 
 

@@ -71,6 +71,12 @@ class Watched(State):
         key = (target.cluster_id, rollout.id, target.goal_digest, target.generation or 0)
         self.expect(4, key in self.heard_ready, f"{target.cluster} was never ready at {key[3]}")
 
+    def check_time_out(self, target: TargetView) -> None:
+        """No deadline judges a cluster that is left alone."""
+        until = self.clusters[target.cluster_id].not_now_until
+        resting = until is not None and until > self.now
+        self.expect(14, not resting, f"{target.cluster} timed out while it was left alone")
+
     def check_waiting(self, rollout: Rollout) -> None:
         quiet = rollout.state.is_over or rollout.state is RolloutState.ROLLING_BACK
         waiting = rollout.waiting_for
