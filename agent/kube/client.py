@@ -147,12 +147,17 @@ class KubeClient:
         return await self._call("POST", resource.path(namespace), params=params, body=body)
 
     async def replace(
-        self, resource: Resource, body: Object, *, subresource: str | None = None
+        self,
+        resource: Resource,
+        body: Object,
+        *,
+        manager: str = FIELD_MANAGER,
+        subresource: str | None = None,
     ) -> Object:
         """PUT an object, or its `status`. Raises KubeConflict when its resourceVersion is old."""
         meta = body["metadata"]
         path = resource.path(meta.get("namespace"), meta["name"]) + _sub(subresource)
-        return await self._call("PUT", path, params={"fieldManager": FIELD_MANAGER}, body=body)
+        return await self._call("PUT", path, params={"fieldManager": manager}, body=body)
 
     async def patch(
         self,

@@ -131,27 +131,38 @@ def _empty(value: Any) -> bool:
     return value is None or value in ({}, [])
 
 
-def overlaid(live: Any, declared: Any) -> Any:
-    """`live` with every declared field put on top, item by item where lists have a key."""
+def overlaid(live: Any, declared: Any, *, with_others: bool = True) -> Any:
+    """`live` with every declared field put on top, item by item where lists have a key.
+
+    Items that only the live object has are others', as with an apply; they stay unless told so.
+    """
     if isinstance(live, list) and isinstance(declared, list):
-        return _overlaid_lists(live, declared)
+        return _overlaid_lists(live, declared, with_others=with_others)
     if not (isinstance(live, dict) and isinstance(declared, dict)):
         return copy.deepcopy(declared)
     merged = dict(live)
     for key, value in declared.items():
-        merged[key] = overlaid(live[key], value) if key in live else copy.deepcopy(value)
+        merged[key] = (
+            overlaid(live[key], value, with_others=with_others)
+            if key in live
+            else copy.deepcopy(value)
+        )
     return merged
 
 
-def _overlaid_lists(live: list[Any], declared: list[Any]) -> list[Any]:
-    """Items that only the live object has are others', as with an apply."""
+def _overlaid_lists(live: list[Any], declared: list[Any], *, with_others: bool) -> list[Any]:
     key = _merge_key(live, declared)
     if key is None:
         if len(live) != len(declared):
             return copy.deepcopy(declared)
-        return [overlaid(*pair) for pair in zip(live, declared, strict=True)]
+        pairs = zip(live, declared, strict=True)
+        return [overlaid(*pair, with_others=with_others) for pair in pairs]
     wanted = {item[key]: item for item in declared}
-    there = [overlaid(item, wanted.pop(item[key], item)) for item in live]
+    there = [
+        overlaid(item, wanted.pop(item[key], item), with_others=with_others)
+        for item in live
+        if with_others or item[key] in wanted
+    ]
     return [*there, *copy.deepcopy(list(wanted.values()))]
 
 

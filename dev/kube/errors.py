@@ -141,6 +141,11 @@ def required(path: str, text: str = "") -> Cause:
     return cause("FieldValueRequired", path, "Required value" + (f": {text}" if text else ""))
 
 
+def duplicate(path: str, value: Any) -> Cause:
+    """A value that has to be there once only."""
+    return cause("FieldValueDuplicate", path, f"Duplicate value: {render(value)}")
+
+
 def invalid_value(path: str, value: Any, text: str) -> Cause:
     """A field whose value cannot be accepted."""
     return cause("FieldValueInvalid", path, f"Invalid value: {render(value)}: {text}")

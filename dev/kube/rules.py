@@ -206,6 +206,8 @@ def _service(obj: Json, old: Json | None) -> list[Cause]:
             found.append(errors.invalid_value(f"spec.ports[{index}].port", number, text))
         if len(ports) > 1 and not port.get("name"):
             found.append(errors.required(f"spec.ports[{index}].name"))
+        elif port.get("name") in {before.get("name") for before in ports[:index]}:
+            found.append(errors.duplicate(f"spec.ports[{index}].name", port["name"]))
     if old is not None and kind != "ExternalName" and old["spec"].get("clusterIP"):
         before, after = old["spec"]["clusterIP"], spec.get("clusterIP")
         if before != after and old["spec"].get("type") != "ExternalName":

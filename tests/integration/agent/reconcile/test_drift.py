@@ -87,6 +87,24 @@ async def test_mode_correct_brings_back_what_was_changed_or_deleted(
     assert selector == {"app": "web"}
 
 
+async def test_a_changed_key_of_a_list_is_set_right_although_an_apply_alone_is_refused(
+    start_engine: StartEngine, tools: Tools, namespace: str
+) -> None:
+    async with start_engine() as running:
+        running.submit(web(namespace, CORRECT).present())
+        await running.until(clean)
+        tools.kubectl(
+            "patch", "service", "web", "-n", namespace, "--type=json",
+            '-p=[{"op": "replace", "path": "/spec/ports/0/port", "value": 8080}]',
+        )  # fmt: skip
+        await running.until(lambda e: e.reason is ReasonCode.DRIFT_CORRECTED)
+    live = tools.get("service", "web", "-n", namespace, "--show-managed-fields")
+    assert [port["port"] for port in live["spec"]["ports"]] == [80]
+    managers = {entry["manager"] for entry in live["metadata"]["managedFields"]}
+    assert "helm" in managers
+    assert "arcbridge-restore" not in managers
+
+
 async def test_fields_that_nobody_declared_and_ignored_ones_are_no_drift(
     start_engine: StartEngine, tools: Tools, namespace: str
 ) -> None:
