@@ -1,5 +1,5 @@
-"""`kill -9` of any process in the middle of a rollout, and a cluster that wants to be left alone:
-nothing is lost, nothing is doubled, and nobody is waited for in vain."""
+"""`kill -9` of any process in the middle of a rollout, upgrades that fail, and a cluster that wants
+to be left alone: nothing is lost, nothing is doubled, and nobody is waited for in vain."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import pytest_asyncio
 
 from dev.backends.process import processes_in
 from dev.stack.clusters import Cluster
+from tests.e2e.failing_upgrades import BAD, GOOD, Choices
 from tests.e2e.world import CLUSTERS, DEADLINE_SECONDS, NAMESPACE, World, open_world
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
@@ -86,6 +87,31 @@ async def test_a_cluster_that_wants_peace_costs_no_budget_and_follows_when_that_
     await ask_for_peace(world, {"suspend": False, "notNow": quiet}, "")  # it may be over by now
     await until_says(world, cluster, "without eu-1")
     assert datetime.now(UTC) >= until
+
+
+async def test_an_upgrade_that_failed_is_rolled_back_to_the_last_known_good_of_its_cluster(
+    world: World,
+) -> None:
+    """Or left for a person to decide, where that is what the strategy says."""
+    choices, (canary, other) = Choices(world), world.stack.clusters
+    first = await choices.publish(GOOD, "good")
+    await asyncio.gather(*(choices.until(each, "Succeeded") for each in first.values()))
+    second = await choices.publish(BAD, "bad")
+    ends = {"stops": "RolledBack", "pauses": "Paused", "bears": "Succeeded"}
+    await asyncio.gather(*(choices.until(second[name], end) for name, end in ends.items()))
+    good, bad = "web-1.0.0", "web-2.0.0"
+    failed = [("superseded", good), *[("failed", bad)] * 3]
+    for name in ("stops", "bears"):
+        assert await choices.history(canary, name) == [*failed, ("deployed", good)]
+        assert await choices.greetings(canary, name) == ["good", "good"]
+    assert await choices.history(other, "stops") == [("deployed", good)], "it was stopped before"
+
+    assert await choices.history(canary, "pauses") == [("deployed", good), *failed[1:]]
+    assert await choices.greetings(canary, "pauses") == ["bad", "good"], "half replaced"
+    back = await world.operator.arcbridge_json("rollback", "pauses", "--reason", "a test")
+    await choices.until(back["rolloutId"], "Succeeded")
+    assert await choices.history(canary, "pauses") == [*failed, ("deployed", good)]
+    assert await choices.greetings(canary, "pauses") == ["good", "good"]
 
 
 @pytest.mark.parametrize(
