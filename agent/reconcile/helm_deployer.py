@@ -50,7 +50,7 @@ from agent.reconcile.releases import (
     state_of,
     unlocked,
 )
-from agent.reconcile.work import REMOVED, Action, Applied, Work, acting_for
+from agent.reconcile.work import HISTORY_STAYS, REMOVED, Action, Applied, Work, acting_for
 from shared.contract.helm_source import CrdPolicy, HelmSource
 from shared.contract.reasons import ReasonCode
 from shared.contract.states import ExtensionPhase
@@ -170,7 +170,7 @@ class HelmDeployer:
         """Uninstall the release, wherever it is, and take its secrets away; none is success."""
         said = await self._leave_releases(record)
         await self._secrets.remove(record)
-        return said or REMOVED
+        return said or (HISTORY_STAYS if record.keep_history else REMOVED)
 
     async def _leave_releases(self, record: ExtensionRecord) -> str:
         """Uninstall what is the extension's; what is to be said of releases that are not."""
@@ -184,12 +184,16 @@ class HelmDeployer:
             if not any(revision.extension == record.extension for revision in revisions):
                 said.append(f"The release {release} in {namespace} is someone else's, and stays")
                 continue
+            if record.keep_history and state_of(revisions, "") is ReleaseState.UNINSTALLED:
+                continue  # helm calls it an error to do so twice
             await self._recover(revisions)
             before = never_taken_over(revisions, record.extension)
             try:
                 if before is None:
                     await self._helm.uninstall(
-                        target, timeout_seconds=_REMOVE_SECONDS, keep_history=False
+                        target,
+                        timeout_seconds=_REMOVE_SECONDS,
+                        keep_history=record.keep_history,
                     )
                     continue
                 await self._helm.rollback(

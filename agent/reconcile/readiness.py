@@ -40,6 +40,7 @@ def compute(obj: dict[str, Any] | None, *, now: datetime | None = None) -> Readi
     return (
         _malformed(obj)
         or _terminating(obj)
+        or _suspended(obj)
         or _generation(obj)
         or _malformed_conditions(obj)
         or _standard_conditions(obj)
@@ -61,6 +62,15 @@ def _malformed(obj: Any) -> Readiness | None:
 def _terminating(obj: Object) -> Readiness | None:
     if text_at(obj, "metadata", "deletionTimestamp"):
         return Readiness(ObjectStatus.TERMINATING, "Resource scheduled for deletion", "Deleted")
+    return None
+
+
+def _suspended(obj: Object) -> Readiness | None:
+    """Flux's controllers look away from what is suspended, and yet some of them say that they have
+    seen its newest generation, with the conditions of the one before."""
+    group = text_at(obj, "apiVersion").partition("/")[0]
+    if group.endswith(".toolkit.fluxcd.io") and (obj.get("spec") or {}).get("suspend") is True:
+        return in_progress("Suspended", "It is suspended: Flux applies nothing until it is resumed")
     return None
 
 

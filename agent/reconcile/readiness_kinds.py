@@ -29,7 +29,8 @@ from agent.reconcile.readiness_types import (
     words_of,
 )
 
-Rule = Callable[[Object, datetime], Readiness]
+Rule = Callable[[Object, datetime], Readiness | None]
+"""None leaves it to the Ready condition."""
 
 SCHEDULE_WINDOW = timedelta(seconds=15)
 """How long a pod may be unschedulable before that counts as failure."""
@@ -249,15 +250,12 @@ def api_service(obj: Object, now: datetime) -> Readiness:
     return current("APIService is available")
 
 
-def flux_object(obj: Object, now: datetime) -> Readiness:
+def flux_object(obj: Object, now: datetime) -> Readiness | None:
     """Flux's sources and releases: kstatus calls one without a status current, but that one only
     means that its controller has not looked yet."""
-    ready = condition(obj, "Ready")
-    if ready is None:
+    if condition(obj, "Ready") is None:
         return in_progress("NotObserved", "Flux has not looked at it yet")
-    if ready.get("status") == "True":
-        return current("Resource is Ready")
-    return in_progress(*words_of(ready))
+    return None
 
 
 def always(obj: Object, now: datetime) -> Readiness:

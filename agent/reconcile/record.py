@@ -82,6 +82,8 @@ class ExtensionRecord(WireModel, extra="ignore"):
     namespace: Name
     as_user: str | None = None
     """In whose name it was applied, and is removed."""
+    keep_history: bool = False
+    """A Helm release leaves its history behind when it is uninstalled."""
     depends_on: tuple[Name, ...] = ()
     """What it needed when it was applied: it is taken away before them."""
     generation: Annotated[int, Field(ge=0)] = 0

@@ -27,6 +27,7 @@ class Action(StrEnum):
 
 
 REMOVED = "Nothing of it is left"
+HISTORY_STAYS = "Nothing of it is left but its Helm history"
 SaveRecord = Callable[[ExtensionRecord], Awaitable[None]]
 
 

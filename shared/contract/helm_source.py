@@ -70,6 +70,8 @@ class HelmSource(WireModel):
     crds: CrdPolicy = CrdPolicy.CREATE
     test: bool = False
     """Run the chart's tests once it is ready; the release is good only if they pass."""
+    keep_history: bool = False
+    """Leave the release's history in the cluster when the extension is removed."""
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:

@@ -376,6 +376,30 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
         "",
     ),
     ("flux unseen", obj("HelmRelease", "helm.toolkit.fluxcd.io/v2"), IN_PROGRESS, "not looked"),
+    (
+        "flux suspended, and its controller says that it has seen it",
+        obj(
+            "HelmRelease",
+            "helm.toolkit.fluxcd.io/v2",
+            spec={"suspend": True},
+            status={"observedGeneration": 2, "conditions": [cond("Ready")]},
+        ),
+        IN_PROGRESS,
+        "suspended",
+    ),
+    (
+        "flux ready of the generation before",
+        obj(
+            "Kustomization",
+            "kustomize.toolkit.fluxcd.io/v1",
+            status={
+                "observedGeneration": 2,
+                "conditions": [{**cond("Ready"), "observedGeneration": 1}],
+            },
+        ),
+        IN_PROGRESS,
+        "older",
+    ),
     ("custom without status", obj("Widget", "example.com/v1"), CURRENT, "Resource is current"),
     ("custom ready", custom(cond("Ready")), CURRENT, "Resource is Ready"),
     ("custom not ready", custom(cond("Ready", "False", "R", "why")), IN_PROGRESS, "why"),
