@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from shared.contract.canonical import digest_bytes
-from shared.contract.extension import KustomizeSource, OverlayArchive, Source
+from shared.contract.kustomize_source import KustomizeSource, OverlayArchive
 from shared.contract.reasons import ReasonCode
+from shared.contract.source import Source
 from tests.integration.agent.reconcile.conftest import StartEngine, Tools
 from tests.integration.agent.reconcile.https_server import Page, https_server
 from tests.integration.agent.reconcile.sources import Release, archive
