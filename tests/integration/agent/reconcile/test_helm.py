@@ -35,9 +35,12 @@ async def test_install_upgrade_and_uninstall(
         ready = await running.ready("web", 2)
         assert ready.reason is ReasonCode.UPGRADE_SUCCEEDED
         assert tools.get("cm", "web-config", "-n", namespace)["data"]["greeting"] == "\U0001f600"
+        statuses = [r["status"] for r in tools.history("web", namespace)]
+        assert statuses == ["superseded", "deployed"]
 
         running.submit(second.next().absent())
         await running.removed("web", 3)
+        assert not tools.exists("secret", "-l", "owner=helm", "-n", namespace), "nor its history"
         assert not tools.exists("deployment", "web", "-n", namespace)
         assert tools.helm("list", "-n", namespace, "-q").strip() == ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -117,18 +118,31 @@ async def test_crds_follow_their_policy(
 
 
 async def test_a_chart_whose_tests_fail_is_no_success(
-    start_engine: StartEngine, namespace: str
+    start_engine: StartEngine, tools: Tools, namespace: str
 ) -> None:
     source = inline_chart(chart_archive(test=TEST_HOOK))
     assert source.helm is not None
     tested = Source(helm=source.helm.model_copy(update={"test": True}))
     release = Release("web", namespace, tested, values={"testCommand": "exit 1"})
+
+    def went() -> str:
+        """How helm says that the test went."""
+        [hook] = json.loads(tools.helm("status", "web", "-n", namespace, "-o", "json"))["hooks"]
+        return str(hook["last_run"]["phase"])
+
     async with start_engine() as running:
         running.submit(release.present())
         failed = await running.failed("web")
         assert failed.reason is ReasonCode.TEST_FAILED
+        assert went() == "Failed"
         running.submit(release.next(values={"testCommand": "true"}).present())
         await running.ready("web", 2)
+        assert went() == "Succeeded"
+        tools.kubectl("delete", "pod", "web-test", "-n", namespace)
+        untested = release.next(generation=3, source=inline_chart(chart_archive(test=TEST_HOOK)))
+        running.submit(untested.present())
+        await running.ready("web", 3)
+        assert not tools.exists("pod", "web-test", "-n", namespace), "it was not asked for"
 
 
 async def test_an_extension_has_its_service_accounts_rights_and_no_more(

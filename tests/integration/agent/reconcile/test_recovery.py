@@ -2,48 +2,90 @@
 
 from __future__ import annotations
 
+import subprocess
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from agent.kube.client import KubeClient
-from agent.reconcile.releases import SECRETS, decode_release, encode_release, load_revisions
 from shared.contract.reasons import ReasonCode
-from tests.integration.agent.reconcile.conftest import StartEngine, Tools
+from tests.integration.agent.reconcile.conftest import BIN, StartEngine, Tools
 from tests.integration.agent.reconcile.sources import Release, chart_archive, inline_chart, overlay
+
+HOOK = """
+apiVersion: batch/v1
+kind: Job
+metadata:
+  name: {{ .Release.Name }}-before
+  annotations: {helm.sh/hook: "pre-install,pre-upgrade,pre-rollback"}
+spec:
+  template:
+    metadata:
+      annotations:
+        arcbridge.io/ready-delay: {{ eq .Values.testCommand "true" | ternary "0.1" "600" | quote }}
+    spec:
+      restartPolicy: Never
+      containers:
+        - name: main
+          image: busybox:1.37
+          command: ["sh", "-c", {{ .Values.testCommand | quote }}]
+"""
 
 
 def web(namespace: str, **values: object) -> Release:
     return Release("web", namespace, inline_chart(chart_archive()), values=dict(values))
 
 
-async def leave_pending(tools: Tools, namespace: str, status: str) -> None:
-    """Put the newest revision into the state in which a killed helm leaves it."""
-    async with await KubeClient.connect(tools.kubeconfig) as kube:
-        newest = (await load_revisions(kube, namespace, "web"))[0]
-        release = decode_release(newest.secret)
-        release["info"]["status"] = status
-        secret = newest.secret
-        secret["metadata"]["labels"]["status"] = status
-        secret["data"]["release"] = encode_release(release)
-        await kube.replace(SECRETS, secret)
+def killed(
+    tools: Tools, namespace: str, status: str, verb: str, *arguments: str
+) -> list[dict[str, Any]]:
+    """The history that a helm leaves which is killed while a hook keeps it in that state."""
+    with subprocess.Popen(
+        [str(BIN / "helm"), verb, "web", *arguments, "-n", namespace,
+         f"--kubeconfig={tools.kubeconfig}"],
+        env={"HOME": str(tools.home), "PATH": ""}, stdout=subprocess.DEVNULL,
+    ) as helm:  # fmt: skip
+        ends = time.monotonic() + 60
+        pending = ("get", "secret", "-n", namespace, "-o", "name", f"-lstatus={status}")
+        while not tools.kubectl(*pending):
+            assert helm.poll() is None, "helm ended before it could be killed"
+            assert time.monotonic() < ends, f"the release does not become {status}"
+            time.sleep(0.1)
+        helm.kill()
+    return tools.history("web", namespace)
 
 
 @pytest.mark.parametrize("status", ["pending-install", "pending-upgrade", "pending-rollback"])
-async def test_a_stuck_release_is_freed(
-    start_engine: StartEngine, tools: Tools, namespace: str, status: str
+async def test_a_release_whose_helm_was_killed_is_freed(
+    start_engine: StartEngine, tools: Tools, namespace: str, tmp_path: Path, status: str
 ) -> None:
-    first = web(namespace)
+    first = replace(web(namespace), source=inline_chart(chart_archive(hook=HOOK)))
+    chart = tmp_path / "web.tgz"
+    chart.write_bytes(chart_archive(hook=HOOK))
+    place = ("-n", namespace, "--create-namespace")
+    hangs = "--set=testCommand=sleep 600"
+    match status:
+        case "pending-install":
+            left = killed(
+                tools, namespace, status, "install", str(chart), "--create-namespace", hangs
+            )
+        case "pending-upgrade":
+            tools.helm("install", "web", str(chart), *place)
+            left = killed(tools, namespace, status, "upgrade", str(chart), hangs)
+        case _:
+            tools.helm("install", "web", str(chart), *place, "--no-hooks", hangs)
+            tools.helm("upgrade", "web", str(chart), *place, "--reset-values")
+            left = killed(tools, namespace, status, "rollback", "1")
+    assert left[-1]["status"] == status
     async with start_engine() as running:
-        running.submit(first.present())
+        running.submit(replace(first, values={"greeting": "again"}).present())
         await running.ready("web")
-    await leave_pending(tools, namespace, status)
-    async with start_engine() as running:
-        running.submit(first.next(values={"greeting": "again"}).present())
-        await running.ready("web", 2)
-    statuses = [entry["status"] for entry in tools.history("web", namespace)]
-    assert statuses == ["superseded", "deployed"]
+    history = [(entry["revision"], entry["status"]) for entry in tools.history("web", namespace)]
+    assert history[-1] == (len(left) + 1, "deployed")
+    assert [s for _, s in history].count("deployed") == 1
+    assert not [s for _, s in history if s.startswith("pending")]
     assert tools.get("cm", "web-config", "-n", namespace)["data"]["greeting"] == "again"
 
 
@@ -57,7 +99,8 @@ async def test_a_first_install_that_failed_is_retried_cleanly(
         assert (await running.failed("web")).reason is ReasonCode.INSTALL_FAILED
         running.submit(web(namespace).next().present())
         await running.ready("web", 2)
-    assert [entry["status"] for entry in tools.history("web", namespace)] == ["deployed"]
+    history = [(entry["revision"], entry["status"]) for entry in tools.history("web", namespace)]
+    assert history == [(1, "deployed")], "nothing is left of the attempts that failed"
 
 
 async def test_a_release_that_someone_installed_by_hand_is_adopted(
