@@ -69,7 +69,7 @@ def _suspended(obj: Object) -> Readiness | None:
     """Flux's controllers look away from what is suspended, and yet some of them say that they have
     seen its newest generation, with the conditions of the one before."""
     group = text_at(obj, "apiVersion").partition("/")[0]
-    if group.endswith(".toolkit.fluxcd.io") and (obj.get("spec") or {}).get("suspend") is True:
+    if group.endswith(".toolkit.fluxcd.io") and value_at(obj, "spec", "suspend") is True:
         return in_progress("Suspended", "It is suspended: Flux applies nothing until it is resumed")
     return None
 
