@@ -172,6 +172,10 @@ async def test_an_extension_has_its_service_accounts_rights_and_no_more(
         running.submit(replace(grab, **account).present())
         failed = await running.failed("over", 2)
         assert "forbidden" in failed.message
+        grab = chart.next(source=inline_chart(chart_archive(grab=json.dumps(role))))
+        running.submit(replace(grab, **account).present())
+        failed = await running.failed("web", 2)
+        assert "forbidden" in failed.message
     assert not tools.exists("clusterrole", f"grab-{namespace}")
 
 
