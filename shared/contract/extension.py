@@ -23,6 +23,9 @@ from shared.contract.strategy import RolloutStrategy
 
 _POINTER = r"^(/([^~/]|~[01])*)+$"
 
+_HELM_NAME_MAX = 53
+"""Characters in the name of a Helm release, as `helm install` checks it."""
+
 Values = dict[str, JsonValue]
 
 
@@ -147,6 +150,16 @@ class ExtensionManifest(WireModel):
     spec: ExtensionSpec
     reason: Reason | None = None
     """Why: kept with the revision and in the audit trail."""
+
+    @model_validator(mode="after")
+    def _helm_can_name_its_release(self) -> Self:
+        name = self.metadata.name
+        if self.spec.source.helm is not None and len(name) > _HELM_NAME_MAX:
+            raise ValueError(
+                f"metadata.name: {name!r} has {len(name)} characters; Helm takes at most "
+                f"{_HELM_NAME_MAX} in the name of a release: choose a shorter one"
+            )
+        return self
 
 
 def merge_values(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

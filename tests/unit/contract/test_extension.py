@@ -256,3 +256,13 @@ def test_flux_may_name_a_user_but_no_password() -> None:
     assert FluxSource.model_validate({"url": "ssh://git@example.org/team/a", **pinned})
     with pytest.raises(ValidationError):
         FluxSource.model_validate({"url": "https://user:password@example.org/team/a", **pinned})
+
+
+def test_a_name_that_helm_does_not_take_is_refused_before_a_cluster_sees_it() -> None:
+    long = {"metadata": {"name": "a" * 54}}
+    assert ExtensionManifest.model_validate(manifest() | {"metadata": {"name": "a" * 53}})
+    _, message = first_error(manifest() | long)
+    assert "metadata.name" in message
+    assert "has 54 characters; Helm takes at most 53" in message
+    overlay = {"kustomize": {"files": {"kustomization.yaml": "resources: []"}}}
+    assert ExtensionManifest.model_validate(manifest(source=overlay) | long)
