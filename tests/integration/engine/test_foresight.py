@@ -100,7 +100,7 @@ async def test_plan_says_what_each_cluster_would_wait_for_and_who_is_left_out(
         "c": ReasonCode.NOT_NOW,
     }
     assert planned.not_selected == 1
-    assert any("silent now stay so" in said for said in planned.assumptions)
+    assert any("silent now stays so" in said for said in planned.assumptions)
     assert stage.ends_after_seconds is None
     assert planned.waiting_for is not None
     assert planned.waiting_for.reason is ReasonCode.DEPENDENCY_NOT_READY
