@@ -25,7 +25,7 @@ from dev.python313 import worker_python
 from dev.state import REPOSITORY, state_directory
 
 BIN = Path(sys.executable).parent
-TEST_PROCESSES = 5
+TEST_PROCESSES = 6
 """More than there may be cores: the long tests wait for processes and timers, not for a core."""
 TESTS_SECONDS = 1800
 UNSET = ("PYTHONDONTWRITEBYTECODE",)
