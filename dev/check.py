@@ -11,6 +11,7 @@ installed either, fails the check: it does not skip it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import sys
@@ -25,12 +26,24 @@ from dev.python313 import worker_python
 from dev.state import REPOSITORY, state_directory
 
 BIN = Path(sys.executable).parent
-TEST_PROCESSES = 6
+TEST_PROCESSES = 5
 """More than there may be cores: the long tests wait for processes and timers, not for a core."""
 TESTS_SECONDS = 1800
 UNSET = ("PYTHONDONTWRITEBYTECODE",)
 """What the tests start are hundreds of Python processes: each would compile everything anew."""
 STEP_SECONDS = 900
+HALVES = (
+    ("tests/unit",),
+    (
+        "tests/integration",
+        "tests/contract",
+        "tests/e2e",
+        "tests/attacks",
+        "tests/infra",
+        "tests/migration",
+    ),
+)
+"""Of the tests, about as long to compile."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +101,32 @@ def environ() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in UNSET}
 
 
+def compile_tests() -> None:
+    """Have pytest rewrite the assertions of all tests, and keep that, before the processes start.
+
+    They collect the same modules at the same time, so each would do the whole of it: eight seconds
+    of a core in each. What is wrong with a module is told by the tests themselves.
+    """
+    if any((REPOSITORY / "tests/unit").rglob("*-pytest-*.pyc")):
+        return
+    print("• compiling the tests, once …", flush=True)
+    collect = [sys.executable, "-m", "pytest", "-n0", "--collect-only", "-q"]
+    with contextlib.ExitStack() as stack:
+        for half in HALVES:
+            stack.enter_context(
+                subprocess.Popen(
+                    [*collect, *half],
+                    cwd=REPOSITORY,
+                    env=environ(),
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                )
+            )
+
+
 def tests(arguments: Sequence[str]) -> bool:
     """All tests here, then those of the worker library on Python 3.13."""
+    compile_tests()
     here = Step(
         f"tests on Python {sys.version_info.major}.{sys.version_info.minor}",
         [
