@@ -93,8 +93,9 @@ async def idle_figures(directory: Path) -> list[Figure]:
         await admin.arcbridge("apply", "-f", str(_manifest(directory)))
 
         async def ready() -> bool:
-            found = await admin.arcbridge_json("cluster", "get", "idle")
-            return bool(found["extensions"]["ready"] == 1)
+            # A cluster is known only once its agent has registered: the list is empty until then.
+            found = await admin.arcbridge_json("cluster", "list")
+            return any(each["extensions"]["ready"] == 1 for each in found)
 
         await _until(ready)
         await asyncio.sleep(SETTLE_SECONDS)
