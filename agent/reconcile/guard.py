@@ -16,6 +16,7 @@ from agent.reconcile.objects import EXTENSION_LABEL, key_of, labels_of
 from agent.reconcile.observed import ObservedObjects
 from agent.reconcile.reporter import Reporter
 from agent.reconcile.surroundings import Surroundings
+from agent.reconcile.unforeseen import Unforeseen
 from agent.reconcile.work import Applied, acting_for
 from shared.contract.desired import DesiredExtension
 from shared.contract.extension import DriftMode, DriftPolicy
@@ -40,10 +41,12 @@ class Guard:
         reporter: Reporter,
         observed: ObservedObjects,
         applied: Applied,
+        unforeseen: Unforeseen,
     ) -> None:
         self._s = surroundings
         self._reporter = reporter
         self._observed = observed
+        self._unforeseen = unforeseen
         self._desired = Desired(
             reporter.record.extension,
             {key_of(obj): obj for obj in applied.objects},
@@ -150,15 +153,24 @@ class Guard:
     async def _look_for_drift_if_allowed(
         self, desired: DesiredExtension, policy: DriftPolicy
     ) -> float | None:
-        """Look for drift; where the API server refuses that, try again at the next interval."""
+        """Look for drift; where that is refused or fails, say so and try at the next interval:
+        whether the extension is healthy is another question, and has an answer."""
         try:
             return await self._look_for_drift(desired, policy)
-        except KubeError as error:
-            if error.retryable:
+        except Exception as error:  # a supervisor, as in the worker
+            if isinstance(error, KubeError) and error.retryable:
                 raise
-            log.warning("drift check refused", extension=desired.name, error=str(error)[:300])
-            self._next_check = self._s.clock.monotonic() + policy.interval.total_seconds()
-            return self._pause(policy)
+            failure = self._unforeseen.failure(error, self._reporter.record.reason)
+        message = f"Drift cannot be looked for: {failure}"
+        log.warning("drift check failed", extension=desired.name, error=message[:300])
+        verdicts = [conditions.verdict(ConditionType.DRIFTED, None, failure.reason, message)]
+        record = self._reporter.record
+        await self._reporter.report(
+            desired, record.phase, record.reason, message, verdicts,
+            attempt=record.attempt, lasting=False,
+        )  # fmt: skip
+        self._next_check = self._s.clock.monotonic() + policy.interval.total_seconds()
+        return self._pause(policy)
 
     async def _look_for_drift(self, desired: DesiredExtension, policy: DriftPolicy) -> float | None:
         asked = desired.correction > self._reporter.record.correction

@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
 from agent.drivers.archive import read_crds
 from agent.drivers.charts import Chart, Charts
@@ -26,12 +27,13 @@ from agent.reconcile.namespaces import refuse_forbidden
 from agent.reconcile.objects import (
     MANAGED_BY_LABEL,
     Object,
+    ObjectRef,
     key_of,
     labelled,
     ref_of,
 )
 from agent.reconcile.placement import ensure_namespace, placed_objects
-from agent.reconcile.prune import refuse_above_cap, superfluous
+from agent.reconcile.prune import delete_objects, refuse_above_cap, superfluous
 from agent.reconcile.record import ExtensionRecord, InventoryItem
 from agent.reconcile.referenced_secrets import ReferencedSecrets, refuse_twice
 from agent.reconcile.releases import (
@@ -50,6 +52,7 @@ from agent.reconcile.releases import (
     state_of,
     unlocked,
 )
+from agent.reconcile.unreadable import forget_unreadable, set_aside_unreadable
 from agent.reconcile.work import HISTORY_STAYS, REMOVED, Action, Applied, Work, acting_for
 from shared.contract.helm_source import CrdPolicy, HelmSource
 from shared.contract.reasons import ReasonCode
@@ -60,6 +63,8 @@ log = get_logger(__name__)
 
 HELM_MANAGER = "helm"
 """The field manager of helm's own server-side apply."""
+_RELEASE_NAME = "meta.helm.sh/release-name"
+_RELEASE_NAMESPACE = "meta.helm.sh/release-namespace"
 _HOOK_SECONDS_MIN = 30.0
 _REMOVE_SECONDS = 120.0
 
@@ -121,7 +126,9 @@ class HelmDeployer:
             fetched = time.monotonic()
             work = await self._act(work, chart, secrets, first=action is Action.INSTALL)
             work = replace(work, record=await self._secrets.prune(work, secrets))
-        objects = await self._released(work)
+        release = await self._deployed(work)
+        objects = await self._objects(work, release)
+        await self._delete_forgotten(work, release, objects)
         refuse_twice(secrets, map(key_of, objects))
         record = await self._remember(work, objects)
         live = [
@@ -174,51 +181,73 @@ class HelmDeployer:
 
     async def _leave_releases(self, record: ExtensionRecord) -> str:
         """Uninstall what is the extension's; what is to be said of releases that are not."""
-        said = []
         places = await find_releases(self._kube, record.extension)
-        for namespace, release in sorted(places | {(record.namespace, record.extension)}):
-            revisions = await load_revisions(self._kube, namespace, release)
-            if not revisions:
-                continue
-            target = HelmTarget(release, namespace, record.as_user or self._kube.as_user)
-            if not any(revision.extension == record.extension for revision in revisions):
-                said.append(f"The release {release} in {namespace} is someone else's, and stays")
-                continue
-            if record.keep_history and state_of(revisions, "") is ReleaseState.UNINSTALLED:
-                continue  # helm calls it an error to do so twice
-            await self._recover(revisions)
-            before = never_taken_over(revisions, record.extension)
-            try:
-                if before is None:
-                    await self._helm.uninstall(
-                        target,
-                        timeout_seconds=_REMOVE_SECONDS,
-                        keep_history=record.keep_history,
-                    )
-                    continue
-                await self._helm.rollback(
-                    target,
-                    before.version,
-                    timeout_seconds=_REMOVE_SECONDS,
-                    description="As it was before ArcBridge",
+        said = [
+            await self._leave_release(record, namespace, release)
+            for namespace, release in sorted(places | {(record.namespace, record.extension)})
+        ]
+        return "; ".join(filter(None, said))
+
+    async def _leave_release(self, record: ExtensionRecord, namespace: str, release: str) -> str:
+        revisions = await load_revisions(self._kube, namespace, release)
+        if not revisions:
+            return ""
+        if not any(revision.extension == record.extension for revision in revisions):
+            return f"The release {release} in {namespace} is someone else's, and stays"
+        readable = [revision for revision in revisions if revision.is_readable]
+        said = await self._uninstall(record, namespace, release, readable) if readable else ""
+        lost = [r for r in revisions if not r.is_readable and r.extension == record.extension]
+        if lost and not said:
+            # helm knows nothing of what only these had brought.
+            await self._delete_inventory(record)
+        await forget_unreadable(self._kube, namespace, record.extension, lost)
+        return said
+
+    async def _uninstall(
+        self, record: ExtensionRecord, namespace: str, release: str, revisions: list[Revision]
+    ) -> str:
+        """Have helm take a release away, or back to what it was before it was the extension's."""
+        target = HelmTarget(release, namespace, record.as_user or self._kube.as_user)
+        if record.keep_history and state_of(revisions, "") is ReleaseState.UNINSTALLED:
+            return ""  # helm calls it an error to do so twice
+        await self._recover(revisions)
+        before = never_taken_over(revisions, record.extension)
+        try:
+            if before is None:
+                await self._helm.uninstall(
+                    target, timeout_seconds=_REMOVE_SECONDS, keep_history=record.keep_history
                 )
-            except ToolError as error:
-                raise StepFailed(ReasonCode.UNINSTALL_FAILED, str(error)) from error
-            said.append(f"The release {release} in {namespace} is as it was before")
-        return "; ".join(said)
+                return ""
+            await self._helm.rollback(
+                target,
+                before.version,
+                timeout_seconds=_REMOVE_SECONDS,
+                description="As it was before ArcBridge",
+            )
+        except ToolError as error:
+            raise StepFailed(ReasonCode.UNINSTALL_FAILED, str(error)) from error
+        return f"The release {release} in {namespace} is as it was before"
+
+    async def _delete_inventory(self, record: ExtensionRecord) -> None:
+        kube = acting_for(self._kube, record.as_user)
+        refs = superfluous((item.ref for item in record.inventory), ())
+        await delete_objects(
+            kube, record.extension, refs, seconds=_REMOVE_SECONDS, found=record.found
+        )
 
     async def _act(self, work: Work, chart: Chart, secrets: list[Object], *, first: bool) -> Work:
         """Install or upgrade; the work with what is remembered by then."""
         namespace = work.spec.namespace
         target, upgrade = self._target(work), _upgrade(work, chart)
         await self._refuse(work, chart, target, upgrade, first=first)
+        failure = ReasonCode.INSTALL_FAILED if first else ReasonCode.UPGRADE_FAILED
         revisions = await load_revisions(self._kube, namespace, work.name)
+        revisions = await set_aside_unreadable(self._kube, revisions, work.name, failure)
         recovered = await self._recover(revisions)
         if state_of(revisions, "") is ReleaseState.FAILED_INSTALL and not recovered:
             # Nothing of it ever worked: what a half install left behind must not hinder the next.
             await self._uninstall_failed(target)
         await ensure_namespace(self._kube, namespace)
-        failure = ReasonCode.INSTALL_FAILED if first else ReasonCode.UPGRADE_FAILED
         work = replace(work, record=await self._secrets.apply(work, secrets, failure=failure))
         match helm_source(work).crds:
             case CrdPolicy.CREATE_REPLACE:
@@ -309,14 +338,49 @@ class HelmDeployer:
                 ReasonCode.INSTALL_FAILED, f"a failed install could not be cleared: {error}"
             ) from error
 
-    async def _released(self, work: Work) -> list[Object]:
-        """The objects of the deployed revision as helm applied them."""
+    async def _deployed(self, work: Work) -> dict[str, Any]:
+        """The deployed revision as helm keeps it."""
         revisions = await load_revisions(self._kube, work.spec.namespace, work.name)
         if not revisions or revisions[0].status != "deployed":
             raise StepFailed(ReasonCode.UPGRADE_FAILED, "the release is not deployed after all")
-        manifest = str(decode_release(revisions[0].secret).get("manifest", ""))
+        return decode_release(revisions[0].secret)
+
+    async def _objects(self, work: Work, release: dict[str, Any]) -> list[Object]:
+        """The objects of a release as helm applied them."""
+        manifest = str(release.get("manifest", ""))
         objects = await placed_objects(self._kube, manifest, work.spec.namespace)
         return [_as_helm_applies(obj, work.name, work.spec.namespace) for obj in objects]
+
+    async def _delete_forgotten(
+        self, work: Work, release: dict[str, Any], objects: list[Object]
+    ) -> None:
+        """Delete what the extension had and helm left behind: helm passes over what it may not
+        delete, and over revisions that it cannot read. Raises StepFailed(PruneFailed)."""
+        before = [item.ref for item in work.record.inventory]
+        if not superfluous(before, map(key_of, objects)):
+            return
+        texts = [str(hook.get("manifest", "")) for hook in release.get("hooks") or ()]
+        hooks = await placed_objects(self._kube, "\n---\n".join(texts), work.spec.namespace)
+        unwanted = superfluous(before, map(key_of, (*objects, *hooks)))
+        answers = await bounded_gather([self._is_left(work, ref) for ref in unwanted])
+        left = [ref for ref, is_left in zip(unwanted, answers, strict=True) if is_left]
+        if left:
+            kube = acting_for(self._kube, work.as_user)
+            await delete_objects(kube, work.name, left, seconds=_REMOVE_SECONDS)
+
+    async def _is_left(self, work: Work, ref: ObjectRef) -> bool:
+        """Whether helm knows an object as this release's, and nobody is deleting it."""
+        meta = {"name": ref.name, "namespace": ref.namespace or None}
+        live = await get_or_none(
+            self._kube, {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": meta}
+        )
+        if live is None or live["metadata"].get("deletionTimestamp"):
+            return False
+        marks = live["metadata"].get("annotations") or {}
+        return (marks.get(_RELEASE_NAME), marks.get(_RELEASE_NAMESPACE)) == (
+            work.name,
+            work.spec.namespace,
+        )
 
     async def _remember(self, work: Work, objects: list[Object]) -> ExtensionRecord:
         inventory = tuple(InventoryItem.of(ref_of(obj)) for obj in objects)
@@ -375,7 +439,7 @@ def _as_helm_applies(obj: Object, release: str, namespace: str) -> Object:
     annotations = stamped["metadata"].get("annotations") or {}
     stamped["metadata"]["annotations"] = {
         **annotations,
-        "meta.helm.sh/release-name": release,
-        "meta.helm.sh/release-namespace": namespace,
+        _RELEASE_NAME: release,
+        _RELEASE_NAMESPACE: namespace,
     }
     return stamped

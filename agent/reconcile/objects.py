@@ -14,6 +14,7 @@ EXTENSION_LABEL = "arcbridge.io/extension"
 """On every object of an extension; its value is the extension's name."""
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 PRUNE_ANNOTATION = "arcbridge.io/prune"
+_HELM_POLICY_ANNOTATION = "helm.sh/resource-policy"
 """`disabled` keeps an object when the extension no longer has it."""
 
 _ORDER = (
@@ -205,4 +206,7 @@ def labels_of(obj: Object) -> dict[str, Any]:
 def prune_disabled(obj: Object) -> bool:
     """True for an object that asks to be kept when its extension no longer has it."""
     annotations = obj.get("metadata", {}).get("annotations") or {}
-    return annotations.get(PRUNE_ANNOTATION) == "disabled"
+    return (
+        annotations.get(PRUNE_ANNOTATION) == "disabled"
+        or annotations.get(_HELM_POLICY_ANNOTATION) == "keep"
+    )

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 
-from agent.errors import AgentError, KubeError, StepFailed
+from agent.errors import AgentError, KubeError, KubeForbidden, StepFailed
 from agent.reconcile import conditions
 from agent.reconcile.checks import Checks
 from agent.reconcile.guard import Guard
@@ -20,6 +20,7 @@ from agent.reconcile.pulse import Intent, Pulse, Settled
 from agent.reconcile.record import ExtensionRecord, SourceKind
 from agent.reconcile.reporter import Reporter
 from agent.reconcile.surroundings import Surroundings
+from agent.reconcile.unforeseen import Unforeseen
 from agent.reconcile.work import Action, Applied, Work, account_user
 from shared.contract.desired import DesiredExtension
 from shared.contract.extension import ResolvedSpec
@@ -47,12 +48,14 @@ class Pursuit:
         intent: Intent,
         reporter: Reporter,
         observed: ObservedObjects,
+        unforeseen: Unforeseen,
     ) -> None:
         self._s = surroundings
         self._pulse = pulse
         self._intent = intent
         self._reporter = reporter
         self._observed = observed
+        self._unforeseen = unforeseen
         self._desired = intent.desired
         self._name = intent.desired.name
 
@@ -84,7 +87,14 @@ class Pursuit:
                     lacking += 1
                     await self._wait_for_origin(error, lacking)
                     continue
+                if stands and isinstance(error, KubeForbidden):
+                    raise  # a right that was lost may come back, see the worker
                 failure = _as_failure(error, self._reporter.record)
+            except Exception as error:  # a supervisor: nobody foresaw it, and it has to be told
+                if stands:
+                    raise
+                reason = failed_to_apply(self._reporter.record)
+                failure = self._unforeseen.failure(error, reason)
             last = failure.final or attempt >= self._s.settings.max_attempts
             verdicts = conditions.not_released(failure.reason, str(failure), retrying=not last)
             phase = ExtensionPhase.FAILED if last else ExtensionPhase.APPLYING
@@ -175,7 +185,7 @@ class Pursuit:
         self._observed.expect(applied.objects, live, Checks.compile(spec.readiness.checks))
         for resource in await resources_of(self._s.kube, applied.objects):
             self._s.owned.follow(resource, namespaces_of(applied.objects))
-        guard = Guard(self._s, self._reporter, self._observed, applied)
+        guard = Guard(self._s, self._reporter, self._observed, applied, self._unforeseen)
         if action is Action.NONE and is_released(self._reporter.record, self._desired):
             # It was ready, or was told not to be, before: the guard sees to what changed since.
             guard.resume()
@@ -275,6 +285,10 @@ class Pursuit:
             except (StepFailed, KubeError) as error:
                 last = attempt == self._s.settings.max_attempts
                 await self._tell_not_removed(str(error), attempt, last=last)
+            except Exception as error:  # a supervisor, as in `deploy`
+                failure = self._unforeseen.failure(error, ReasonCode.UNINSTALL_FAILED)
+                last = attempt == self._s.settings.max_attempts
+                await self._tell_not_removed(str(failure), attempt, last=last)
             if not last:
                 await self._pulse.wait_whole(self._intent, self._pause(attempt))
         return None
@@ -358,5 +372,10 @@ def _as_failure(error: AgentError, record: ExtensionRecord) -> StepFailed:
     """An API error during an attempt fails that attempt; another one may go through."""
     if isinstance(error, StepFailed):
         return error
+    return StepFailed(failed_to_apply(record), str(error))
+
+
+def failed_to_apply(record: ExtensionRecord) -> ReasonCode:
+    """The reason of a failure for which there is no better one."""
     first = record.content_digest is None
-    return StepFailed(ReasonCode.INSTALL_FAILED if first else ReasonCode.UPGRADE_FAILED, str(error))
+    return ReasonCode.INSTALL_FAILED if first else ReasonCode.UPGRADE_FAILED

@@ -63,6 +63,15 @@ class Revision:
     mark: str
     secret: Object
 
+    @property
+    def is_readable(self) -> bool:
+        """False where what helm kept is cut off or overwritten: helm passes over it then."""
+        try:
+            decode_release(self.secret)
+        except ValueError:
+            return False
+        return True
+
 
 def spec_mark(content_digest: str) -> str:
     """The label value for a digest: its first 160 bits, because a value has 63 characters."""
@@ -116,9 +125,11 @@ def never_taken_over(revisions: Sequence[Revision], extension: str) -> Revision 
 
 
 def made_by_agent(revision: Revision) -> bool:
-    """False for a deployed revision that someone else's helm made."""
+    """False for a deployed revision that someone else's helm made, or that nobody can read."""
     if revision.status != "deployed":
         return True
+    if not revision.is_readable:
+        return False
     info = decode_release(revision.secret).get("info") or {}
     return str(info.get("description", "")).startswith(DESCRIPTION)
 
@@ -130,7 +141,10 @@ def decode_release(secret: Object) -> dict[str, Any]:
         raw = _unpacked(raw)
     if len(raw) > _LIMIT:
         raise ValueError("the release is larger than any release should be")
-    release = json.loads(raw)
+    try:
+        release = json.loads(raw)
+    except RecursionError as error:
+        raise ValueError("the release is nested deeper than any release should be") from error
     if not isinstance(release, dict):
         raise ValueError("the release is not an object")  # noqa: TRY004 - one error for bad content
     return release

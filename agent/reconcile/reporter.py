@@ -28,8 +28,9 @@ class Reporter:
     """Reports of one extension, and its record between them."""
 
     def __init__(
-        self, sink: StatusSink, records: RecordStore, clock: Clock, record: ExtensionRecord
+        self, sink: StatusSink, records: RecordStore | None, clock: Clock, record: ExtensionRecord
     ) -> None:
+        """Without `records` nothing is written but reports."""
         self._sink = sink
         self._records = records
         self._clock = clock
@@ -121,5 +122,6 @@ class Reporter:
     async def save(self, record: ExtensionRecord) -> None:
         """Write the record unless it is what the cluster holds already."""
         if record != self.record:
-            await self._records.save(record)
+            if self._records is not None:
+                await self._records.save(record)
             self.record = record

@@ -7,10 +7,10 @@ it can read again from the cluster, so it may die at any point.
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import suppress
 
-from agent.errors import KubeError
+from agent.errors import KubeError, StepFailed
+from agent.reconcile import conditions
 from agent.reconcile.guard import Guard
 from agent.reconcile.observed import ObservedObjects
 from agent.reconcile.owned import Sighting
@@ -18,6 +18,7 @@ from agent.reconcile.pulse import Intent, Pulse, Settled, Superseded, closed
 from agent.reconcile.pursuit import (
     POLL_SECONDS,
     Pursuit,
+    failed_to_apply,
     is_released,
     is_verdict,
     kind_of,
@@ -26,6 +27,7 @@ from agent.reconcile.pursuit import (
 from agent.reconcile.record import ExtensionRecord
 from agent.reconcile.reporter import Reporter
 from agent.reconcile.surroundings import Surroundings
+from agent.reconcile.unforeseen import Unforeseen
 from shared.contract.desired import DesiredState
 from shared.contract.reasons import ReasonCode
 from shared.contract.states import ExtensionPhase
@@ -34,7 +36,7 @@ from shared.telemetry.tracing import span
 
 log = get_logger(__name__)
 
-_CRASH_SECONDS = 10.0
+_DOUBLINGS_MAX = 16
 
 
 class Worker:
@@ -46,10 +48,16 @@ class Worker:
         self._pulse = Pulse(intent, surroundings.clock)
         self._observed = ObservedObjects()
         self._reporter: Reporter | None = None
+        self._unread: Reporter | None = None
+        """Speaks while the record cannot be read, and writes none: it would write over the names
+        of what stands in the cluster."""
         self._guard: Guard | None = None
         self._gone = False
+        self._unforeseen = Unforeseen(name)
+        self._stumbles = 0
+        """How often in a row something beside the attempts went wrong."""
         self.held: ReasonCode | None = None
-        """Why the worker does nothing, while the cluster's gate is closed."""
+        """Why the worker does nothing: the gate is closed, or its record cannot be read."""
 
     @property
     def intent(self) -> Intent:
@@ -64,7 +72,8 @@ class Worker:
     @property
     def message(self) -> str:
         """What was last said."""
-        return self._reporter.message if self._reporter else ""
+        reporter = self._reporter or self._unread
+        return reporter.message if reporter else ""
 
     @property
     def is_ready(self) -> bool:
@@ -116,12 +125,62 @@ class Worker:
                 with suppress(Superseded):
                     await self._keep(intent, None)
             except KubeError as error:
-                log.warning("cluster unreachable", extension=self.name, error=str(error)[:300])
-                await self._pulse.wait(POLL_SECONDS)
-            except Exception:
-                # A supervisor: one extension's defect must not stop the others.
-                log.exception("worker failed, starting again", extension=self.name)
-                await asyncio.sleep(_CRASH_SECONDS)
+                if error.retryable:
+                    log.warning("cluster unreachable", extension=self.name, error=str(error)[:300])
+                    await self._pulse.wait(POLL_SECONDS)
+                else:
+                    await self._stumble(intent, error)
+            except Exception as error:
+                # A supervisor: one extension's trouble must not stop the others.
+                await self._stumble(intent, error)
+
+    async def _stumble(self, intent: Intent, error: Exception) -> None:
+        """Wait before it is tried anew, longer each time; told once it looks as if it stays.
+
+        What is met here is beside the attempts at a release, which count and tell their own: the
+        extension's record cannot be read, what stands cannot be looked at.
+        """
+        settings = self._s.settings
+        self._stumbles += 1
+        try:
+            failure = self._unforeseen.failure(error, self._reason_for(intent))
+            if self._stumbles >= settings.max_attempts:
+                await self._tell_stumble(intent, failure)
+        except Exception as untold:
+            # Whatever keeps it from being told, a journal or a cluster that takes nothing.
+            log.warning(
+                "a failure cannot be told", extension=self.name, error=type(untold).__name__
+            )
+        doublings = min(self._stumbles - 1, _DOUBLINGS_MAX)
+        pause = min(settings.retry_max_seconds, settings.retry_base_seconds * 2.0**doublings)
+        with suppress(Superseded):
+            await self._pulse.wait_whole(intent, pause)
+
+    def _reason_for(self, intent: Intent) -> ReasonCode:
+        if intent.desired.state is DesiredState.ABSENT:
+            return ReasonCode.UNINSTALL_FAILED
+        record = self.record
+        if record is not None and record.is_for(intent.desired) and record.content_digest:
+            return ReasonCode.HEALTH_CHECK_FAILED  # applied, and nobody can say how it is
+        return ReasonCode.INSTALL_FAILED if record is None else failed_to_apply(record)
+
+    async def _tell_stumble(self, intent: Intent, failure: StepFailed) -> None:
+        reason, message = failure.reason, str(failure)
+        reporter = self._reporter
+        if reporter is None:
+            reporter, self.held = self._without_record(intent), reason
+        if reason is ReasonCode.HEALTH_CHECK_FAILED:
+            verdicts = conditions.unhealthy(reason, message)
+        else:
+            verdicts = conditions.not_released(reason, message, retrying=True)
+        await reporter.report(intent.desired, ExtensionPhase.FAILED, reason, message, verdicts)
+        self._s.changed()
+
+    def _without_record(self, intent: Intent) -> Reporter:
+        if self._unread is None:
+            record = self._first_record(intent)
+            self._unread = Reporter(self._s.sink, None, self._s.clock, record)
+        return self._unread
 
     async def _reach_and_keep(self, intent: Intent) -> None:
         with span(
@@ -134,7 +193,9 @@ class Worker:
             await self._pass_gate(intent)
             if stands_later(reporter.record, intent.desired):
                 await self._leave_alone(intent, reporter)
-            pursuit = Pursuit(self._s, self._pulse, intent, reporter, self._observed)
+            pursuit = Pursuit(
+                self._s, self._pulse, intent, reporter, self._observed, self._unforeseen
+            )
             self._guard = await self._reach(intent, reporter, pursuit)
         await self._keep(intent, self._guard)
 
@@ -181,14 +242,18 @@ class Worker:
 
     async def _load(self, intent: Intent) -> Reporter:
         if self._reporter is None:
-            spec = intent.desired.spec
-            record = await self._s.records.load(self.name) or ExtensionRecord(
-                extension=self.name,
-                source=kind_of(spec),
-                namespace=spec.namespace if spec else "default",
-            )
+            record = await self._s.records.load(self.name) or self._first_record(intent)
             self._reporter = Reporter(self._s.sink, self._s.records, self._s.clock, record)
+            self._unread = None
         return self._reporter
+
+    def _first_record(self, intent: Intent) -> ExtensionRecord:
+        spec = intent.desired.spec
+        return ExtensionRecord(
+            extension=self.name,
+            source=kind_of(spec),
+            namespace=spec.namespace if spec else "default",
+        )
 
     async def _pass_gate(self, intent: Intent) -> None:
         """Wait while the cluster asks not to be touched.
@@ -210,6 +275,7 @@ class Worker:
         """Guard what stands there until a newer intent comes, or the cluster closes its gate."""
         while True:
             pause = await guard.look(intent.desired) if guard else None
+            self._stumbles = 0
             self._pulse.stop_unless_newest(intent)
             if closed(intent.gate, self._s.clock) is not None:
                 raise Superseded
