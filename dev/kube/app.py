@@ -93,6 +93,8 @@ def _document(cluster: Cluster, request: Request) -> Response | None:
             return _found(discovery.api_group(registry, group))
         case ["apis", group, version]:
             return _found(discovery.api_resource_list(registry, group, version))
+        case ["openapi", "v2"] if openapi.V2_PROTOBUF_ACCEPTED in request.headers.get("accept", ""):
+            return Response(openapi.V2_PROTOBUF, content_type=openapi.V2_PROTOBUF_TYPE)
         case ["openapi", "v2"]:
             return _cached(cluster, request, lambda: openapi.document_v2(registry))
         case ["openapi", "v3"]:

@@ -12,6 +12,16 @@ from dev.kube.registry import Registry
 from dev.kube.resources import Resource
 from dev.kube.schema import ATOMIC, Json, Node
 
+V2_PROTOBUF_ACCEPTED: Final = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+V2_PROTOBUF_TYPE: Final = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+"""As the API server answers it: what clients ask for is no valid media type."""
+V2_PROTOBUF: Final = (
+    b"\x0a\x032.0"  # swagger
+    b"\x12\x17\x0a\x0aKubernetes\x12\x09simulated"  # info: title, version
+    b"\x42\x00\x4a\x00"  # paths, definitions
+)
+"""`/openapi/v2` as gnostic's `openapi.v2.Document`: Go clients ask for it where v3 does not know a
+kind. It knows none, either."""
 _GVK: Final = "x-kubernetes-group-version-kind"
 _STRATEGIC: Final = "application/strategic-merge-patch+json"
 _PATCH_TYPES: Final = (

@@ -41,7 +41,11 @@ def _container_problems(container: Json, path: str, volumes: list[str]) -> list[
     policy = container.get("imagePullPolicy")
     if policy is not None and policy not in _PULL_POLICIES:
         found.append(errors.not_supported(f"{path}.imagePullPolicy", policy, _PULL_POLICIES))
-    for index, port in enumerate(container.get("ports") or ()):
+    ports = container.get("ports") or ()
+    for index, port in enumerate(ports):
+        name = port.get("name")
+        if name and name in {before.get("name") for before in ports[:index]}:
+            found.append(errors.duplicate(f"{path}.ports[{index}].name", name))
         number = port.get("containerPort")
         if isinstance(number, int) and not 1 <= number <= 65535:
             where = f"{path}.ports[{index}].containerPort"
