@@ -153,11 +153,13 @@ class KubeClient:
         *,
         manager: str = FIELD_MANAGER,
         subresource: str | None = None,
+        dry_run: bool = False,
     ) -> Object:
         """PUT an object, or its `status`. Raises KubeConflict when its resourceVersion is old."""
         meta = body["metadata"]
         path = resource.path(meta.get("namespace"), meta["name"]) + _sub(subresource)
-        return await self._call("PUT", path, params={"fieldManager": manager}, body=body)
+        params = {"fieldManager": manager, **_dry(dry_run)}
+        return await self._call("PUT", path, params=params, body=body)
 
     async def patch(
         self,

@@ -16,6 +16,7 @@ from agent.errors import (
 )
 from agent.kube.client import FIELD_MANAGER, KubeClient
 from agent.kube.discovery import Resource
+from agent.reconcile.edited_keys import apply_over_edits
 from agent.reconcile.objects import (
     ESTABLISHED_FIRST,
     Object,
@@ -103,7 +104,7 @@ async def _apply_one(
     key = key_of(obj)
     try:
         resource = await live_resource(kube, obj)
-        return await kube.apply(resource, obj, force=force, manager=manager)
+        return await apply_over_edits(kube, resource, obj, force=force, manager=manager)
     except KubeApplyConflict as error:
         raise StepFailed(ReasonCode.APPLY_CONFLICT, conflict_message(key, error)) from error
     except (KubeInvalid, KubeForbidden, KubeNotFound) as error:

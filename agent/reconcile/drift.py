@@ -2,7 +2,7 @@
 
 A server-side-apply dry run (KEP-555, KEP-576) under the manager that applied the objects says what
 an apply would make of each; what differs from the live object is drift. So defaults, fields of
-other managers and status never count. Correcting (`correcting`) is that same apply without the dry
+other managers and status never count. Correcting is that same apply without the dry
 run: never a Helm upgrade or rollback, which would fill the release's history.
 """
 
@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from agent.clock import Clock
 from agent.errors import KubeError, KubeForbidden, KubeInvalid, KubeNotFound, StepFailed
 from agent.kube.client import FIELD_MANAGER, KubeClient
-from agent.reconcile.apply import bounded_gather
-from agent.reconcile.correcting import correct_objects
+from agent.reconcile.apply import apply_objects, bounded_gather
 from agent.reconcile.difference import overlaid
 from agent.reconcile.drift_rules import DriftRules, changed, extra, missing
 from agent.reconcile.live import get_or_none, list_labelled
@@ -91,7 +90,7 @@ class DriftChecker:
             kube = acting_for(self._kube, desired.as_user)
             for manager in dict.fromkeys(desired.manager_of(key_of(obj)) for obj in wrong):
                 some = [obj for obj in wrong if desired.manager_of(key_of(obj)) == manager]
-                await correct_objects(kube, some, failure=failure, manager=manager)
+                await apply_objects(kube, some, failure=failure, force=True, manager=manager)
             refs = [
                 ref_of(_reference(difference))
                 for key, differences in found.items()

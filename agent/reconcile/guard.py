@@ -79,9 +79,10 @@ class Guard:
     async def report_ready(
         self, desired: DesiredExtension, reason: ReasonCode, seconds: StepSeconds | None = None
     ) -> None:
-        """Every object is current."""
+        """Every object is current: what the extension has is its own from now on."""
         self._released_as = reason
         self._unready_since = None
+        await self._reporter.save(self._reporter.record.taken_over())
         message = f"Revision {desired.revision} is ready"
         await self._reporter.report(
             desired, ExtensionPhase.READY, reason, message, conditions.ready(reason, message),

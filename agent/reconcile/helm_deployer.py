@@ -20,7 +20,8 @@ from agent.errors import KubeConflict, KubeNotFound, StepFailed, ToolError
 from agent.kube.client import KubeClient
 from agent.reconcile.apply import apply_objects, bounded_gather, live_resource
 from agent.reconcile.artifact_credentials import ArtifactCredentials
-from agent.reconcile.helm_failures import helm_failure
+from agent.reconcile.edited_keys import forget_restorer, make_way_where_refused
+from agent.reconcile.helm_failures import helm_failure, is_refused, lacks_kind
 from agent.reconcile.live import get_or_none
 from agent.reconcile.marking import is_marked, mark
 from agent.reconcile.namespaces import refuse_forbidden
@@ -255,10 +256,37 @@ class HelmDeployer:
             case CrdPolicy.CREATE if chart.facts.has_crds and not first:
                 await self._create_crds(work, chart, failure)
         try:
-            await self._helm.upgrade(target, upgrade)
+            await self._upgrade_over_edits(work, target, upgrade)
         except ToolError as error:
             raise helm_failure(error, first=first) from error
         return work
+
+    async def _upgrade_over_edits(self, work: Work, target: HelmTarget, upgrade: Upgrade) -> None:
+        """Upgrade, and once more where edits of lists' keys stood in the way. Raises ToolError."""
+        try:
+            await self._helm.upgrade(target, upgrade)
+        except ToolError as error:
+            if not (is_refused(error) and await self._make_way(work)):
+                raise
+            await self._helm.upgrade(target, upgrade)
+
+    async def _make_way(self, work: Work) -> bool:
+        """Set right what the newest revision, which failed, could not be applied to; True when
+        anything was."""
+        revisions = await load_revisions(self._kube, work.spec.namespace, work.name)
+        if not revisions or revisions[0].mark != spec_mark(work.content_digest):
+            return False
+        kube = acting_for(self._kube, work.as_user)
+
+        async def make_way(obj: Object) -> bool:
+            resource = await live_resource(self._kube, obj)
+            return await make_way_where_refused(kube, resource, obj, manager=HELM_MANAGER)
+
+        objects = await self._objects(work, decode_release(revisions[0].secret))
+        made = any(await bounded_gather([make_way(obj) for obj in objects]))
+        if made:
+            log.info("edited keys of lists set right", extension=work.name)
+        return made
 
     async def _refuse(
         self, work: Work, chart: Chart, target: HelmTarget, upgrade: Upgrade, *, first: bool
@@ -269,8 +297,8 @@ class HelmDeployer:
         deletion above the cap.
         """
         allowed = work.allowed_namespaces
-        before = [item.ref for item in work.record.inventory]
-        if allowed is None and len(before) <= self._prune_cap:
+        guarded = work.record.guarded()
+        if allowed is None and len(guarded) <= self._prune_cap:
             return
         refuse_forbidden(work.spec.namespace, (), allowed)
         brings_crds = chart.facts.has_crds and helm_source(work).crds is not CrdPolicy.SKIP
@@ -281,13 +309,26 @@ class HelmDeployer:
                 final=True,
             )
         try:
-            rendered = await self._helm.render(target, upgrade)
+            rendered = await self._render(work, chart, target, upgrade, with_crds=brings_crds)
         except ToolError as error:
             raise helm_failure(error, first=first) from error
         objects = await placed_objects(self._kube, rendered, work.spec.namespace)
         keys = [key_of(obj) for obj in objects]
         refuse_forbidden(work.spec.namespace, keys, allowed)
-        refuse_above_cap(superfluous(before, keys), self._prune_cap)
+        refuse_above_cap(guarded, keys, self._prune_cap)
+
+    async def _render(
+        self, work: Work, chart: Chart, target: HelmTarget, upgrade: Upgrade, *, with_crds: bool
+    ) -> str:
+        """What the upgrade would apply. helm renders no objects of kinds that are yet to come, and
+        so the CRDs that the chart brings have to be there first. Raises ToolError."""
+        try:
+            return await self._helm.render(target, upgrade)
+        except ToolError as error:
+            if not (with_crds and lacks_kind(error)):
+                raise
+            await self._create_crds(work, chart, ReasonCode.UPGRADE_FAILED)
+            return await self._helm.render(target, upgrade)
 
     async def replace_crds(self, work: Work, chart: Chart, failure: ReasonCode) -> None:
         """Bring the chart's CRDs to what it says: helm itself never changes one that exists."""
@@ -346,7 +387,7 @@ class HelmDeployer:
         return decode_release(revisions[0].secret)
 
     async def _objects(self, work: Work, release: dict[str, Any]) -> list[Object]:
-        """The objects of a release as helm applied them."""
+        """The objects of a release, hooks apart, as helm applies them."""
         manifest = str(release.get("manifest", ""))
         objects = await placed_objects(self._kube, manifest, work.spec.namespace)
         return [_as_helm_applies(obj, work.name, work.spec.namespace) for obj in objects]
@@ -383,7 +424,10 @@ class HelmDeployer:
         )
 
     async def _remember(self, work: Work, objects: list[Object]) -> ExtensionRecord:
-        inventory = tuple(InventoryItem.of(ref_of(obj)) for obj in objects)
+        proven = work.record.proven
+        inventory = tuple(
+            InventoryItem.of(ref_of(obj), fresh=key_of(obj) not in proven) for obj in objects
+        )
         if work.record.inventory == inventory:
             return work.record
         return work.record.model_copy(update={"inventory": inventory})
@@ -396,9 +440,9 @@ class HelmDeployer:
             resource = await live_resource(self._kube, obj)
             # Only what exists is labelled: an apply would make a hollow object of a missing one.
             live = await self._kube.get(resource, key.name, key.namespace or None)
-            if is_marked(live, work.name):
-                return live
-            return await mark(acting_for(self._kube, work.as_user), live, work.name)
+            kube = acting_for(self._kube, work.as_user)
+            live = await forget_restorer(kube, resource, live)
+            return live if is_marked(live, work.name) else await mark(kube, live, work.name)
         except (KubeNotFound, KubeConflict):
             return None
 

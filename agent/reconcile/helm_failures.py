@@ -26,6 +26,7 @@ _BUILD = (
     "error validating data",
 )
 _NO_KIND = "no matches for kind"
+_REFUSED = re.compile(r'"[^"\n]+" is invalid: ')
 _CONFLICT = re.compile(r'conflicts? with "([^"]+)"[^:]*:\s*((?:-?\s*\.[^\n]+\n?)+)')
 
 
@@ -45,6 +46,16 @@ def helm_failure(error: ToolError, *, first: bool) -> StepFailed:
         # A kind that is missing now may come with another extension.
         return StepFailed(ReasonCode.BUILD_FAILED, message, final=_NO_KIND not in text)
     return StepFailed(applying, message)
+
+
+def is_refused(error: ToolError) -> bool:
+    """Whether the API server called an object invalid (422) that helm applied."""
+    return _REFUSED.search(error.output) is not None
+
+
+def lacks_kind(error: ToolError) -> bool:
+    """Whether helm gave up for a kind that the cluster does not have."""
+    return _NO_KIND in error.output
 
 
 def _without_prefix(message: str) -> str:

@@ -99,9 +99,8 @@ class ManifestDeployer:
                 fetch_seconds=built - started,
             )
         unwanted = superfluous((item.ref for item in work.record.inventory), map(key_of, objects))
-        found = work.record.found
-        refuse_above_cap([ref for ref in unwanted if ref.key not in found], self._prune_cap)
-        found |= await self._found_anew(work, objects)
+        refuse_above_cap(work.record.guarded(), map(key_of, objects), self._prune_cap)
+        found = work.record.found | await self._found_anew(work, objects)
         wanted = [ref_of(obj) for obj in objects]
         union = _with_inventory(work.record, [*wanted, *unwanted], found, content_digest=None)
         await work.save(union)
@@ -183,7 +182,10 @@ def _with_inventory(
     *,
     content_digest: str | None,
 ) -> ExtensionRecord:
-    items = tuple(InventoryItem.of(ref, found=ref.key in found) for ref in refs)
+    proven = record.proven
+    items = tuple(
+        InventoryItem.of(ref, found=ref.key in found, fresh=ref.key not in proven) for ref in refs
+    )
     installed = record.installed or content_digest is not None
     return record.model_copy(
         update={"inventory": items, "content_digest": content_digest, "installed": installed}

@@ -39,8 +39,13 @@ def superfluous(inventory: Iterable[ObjectRef], wanted: Iterable[ObjectKey]) -> 
     return sorted(unwanted.values(), key=lambda ref: (-apply_rank(ref.kind), ref.key))
 
 
-def refuse_above_cap(refs: Sequence[ObjectRef], cap: int) -> None:
-    """Raise StepFailed(PruneCapped) when these are more than one cycle may delete."""
+def refuse_above_cap(guarded: Iterable[ObjectRef], wanted: Iterable[ObjectKey], cap: int) -> None:
+    """Raise StepFailed(PruneCapped) when more of what is guarded would go than one cycle may take.
+
+    Guarded is what a release had that was ready (`ExtensionRecord.guarded`): what a revision that
+    failed has just brought is taken away by its rollback, however much it is.
+    """
+    refs = superfluous(guarded, wanted)
     if len(refs) > cap:
         raise StepFailed(
             ReasonCode.PRUNE_CAPPED,

@@ -202,7 +202,6 @@ class Pursuit:
             await self._prove(applied.prove, seconds)
         if health.is_ready:
             reason = _success(action, self._reporter.record, self._desired)
-            await self._reporter.save(self._reporter.record.taken_over())
             await guard.report_ready(self._desired, reason, seconds)
         else:
             reason = (

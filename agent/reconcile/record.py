@@ -56,9 +56,11 @@ class InventoryItem(WireModel, extra="ignore"):
     name: str
     found: bool = False
     """Someone else had made it before; as long as this holds it is never deleted."""
+    fresh: bool = False
+    """No release that was ready had it: to take it away again destroys nothing that worked."""
 
     @classmethod
-    def of(cls, ref: ObjectRef, *, found: bool = False) -> InventoryItem:
+    def of(cls, ref: ObjectRef, *, found: bool = False, fresh: bool = False) -> InventoryItem:
         """The item for a reference."""
         return cls(
             api_version=ref.api_version,
@@ -66,6 +68,7 @@ class InventoryItem(WireModel, extra="ignore"):
             namespace=ref.namespace,
             name=ref.name,
             found=found,
+            fresh=fresh,
         )
 
     @property
@@ -113,11 +116,23 @@ class ExtensionRecord(WireModel, extra="ignore"):
         """Objects of the inventory that someone else had made."""
         return frozenset(item.ref.key for item in self.inventory if item.found)
 
+    @property
+    def proven(self) -> frozenset[ObjectKey]:
+        """Objects of the inventory that a release had that was ready."""
+        return frozenset(item.ref.key for item in self.inventory if not item.fresh)
+
+    def guarded(self) -> list[ObjectRef]:
+        """What the deletion cap guards: what a release had that was ready, and is to be deleted
+        when it is no longer wanted."""
+        return [item.ref for item in self.inventory if not (item.found or item.fresh)]
+
     def taken_over(self) -> ExtensionRecord:
         """The record of a release that is ready: what was found is its own from now on, but for
         namespaces and CRDs, which hold what others put there."""
         items = tuple(
-            item.model_copy(update={"found": item.found and item.kind in _HOLDS_OTHERS})
+            item.model_copy(
+                update={"found": item.found and item.kind in _HOLDS_OTHERS, "fresh": False}
+            )
             for item in self.inventory
         )
         return self.model_copy(update={"inventory": items})

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 from agent.reconcile.seam import ReconcileGate
+from shared.contract.extension import Readiness
 from shared.contract.helm_source import HelmSource
 from shared.contract.reasons import ReasonCode
 from shared.contract.source import Source
@@ -138,6 +140,12 @@ async def test_a_secret_in_the_values_is_in_no_message(
         assert "planted-canary" not in "".join(e.model_dump_json() for e in running.events)
 
 
+POD = """
+apiVersion: v1
+kind: Pod
+metadata: {name: "pod-{{ .Values.replicas }}"}
+spec: {containers: [{name: main, image: {{ .Values.image | quote }}}]}
+"""
 MANY = """
 {{- range $n := until (int .Values.replicas) }}
 ---
@@ -165,3 +173,21 @@ async def test_an_upgrade_that_would_delete_more_than_the_cap_does_nothing(
         running.submit(first.next(values={"replicas": 2}, generation=3, revision=3).present())
         await running.ready("web", 3)
         assert not tools.exists("configmap", "many-4", "-n", namespace)
+
+
+async def test_a_rollback_of_a_chart_takes_away_whatever_the_failed_revision_brought(
+    start_engine: StartEngine, tools: Tools, namespace: str
+) -> None:
+    chart = chart_archive(deployment="", config="", many=MANY, pod=POD)
+    first = Release("web", namespace, inline_chart(chart), values={"replicas": 1})
+    broken = {"replicas": 6, "image": "nginx:broken"}
+    short = Readiness(timeout=timedelta(seconds=1))
+    async with start_engine(prune_cap=3) as running:
+        running.submit(first.present())
+        await running.ready("web")
+        running.submit(first.next(values=broken, readiness=short).present())
+        await running.failed("web", 2)
+        assert tools.exists("configmap", "many-5", "-n", namespace)
+        running.submit(first.next(generation=3, revision=1).present())
+        await running.ready("web", 3)
+        assert not tools.exists("configmap", "many-5", "-n", namespace)

@@ -68,6 +68,36 @@ async def test_more_deletions_than_the_cap_change_nothing(
         assert not tools.exists("cm", "new", "-n", namespace)
 
 
+async def test_a_rollback_takes_away_whatever_the_failed_revision_brought(
+    start_engine: StartEngine, tools: Tools, namespace: str
+) -> None:
+    many = [config_map(f"cm-{i}", a="1") for i in range(4)]
+    stuck = {
+        **POD,
+        "metadata": {"name": "stuck"},
+        "spec": {"containers": [{"name": "main", "image": "nginx:broken"}]},
+    }
+    short = Readiness(timeout=timedelta(seconds=1))
+    async with start_engine(prune_cap=2) as running:
+        first = over(namespace, config_map("one", a="1"))
+        running.submit(first.present())
+        await running.ready("over")
+        running.submit(first.next(source=overlay(*many, stuck), readiness=short).present())
+        await running.failed("over", 2)
+        assert tools.exists("cm", "cm-3", "-n", namespace)
+        running.submit(first.next(generation=3, revision=1).present())
+        await running.ready("over", 3)
+        left = tools.kubectl("get", "cm,pod", "-n", namespace, "-o", "name").split()
+        assert [name for name in left if "kube-root-ca" not in name] == ["configmap/one"]
+
+        running.submit(first.next(generation=4, source=overlay(*many)).present())
+        await running.ready("over", 4)
+        running.submit(first.next(generation=5, revision=1).present())
+        capped = await running.failed("over", 5)
+        assert capped.reason is ReasonCode.PRUNE_CAPPED, "these were part of what was ready"
+        assert tools.exists("cm", "cm-3", "-n", namespace)
+
+
 async def test_a_conflict_names_the_other_manager(
     start_engine: StartEngine, tools: Tools, namespace: str
 ) -> None:

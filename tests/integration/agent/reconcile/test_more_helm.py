@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
 import yaml
 
 from agent.reconcile.seam import ReconcileGate
@@ -26,6 +27,14 @@ from tests.integration.agent.reconcile.sources import (
     overlay,
 )
 
+MANY = """
+{{- range $n := until (int .Values.count) }}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: many-{{ $n }}}
+{{- end }}
+"""
 TEST_HOOK = """
 apiVersion: v1
 kind: Pod
@@ -115,6 +124,46 @@ async def test_crds_follow_their_policy(
         await running.removed("web", 5)
         assert tools.exists("crd", name)
     tools.kubectl("delete", "crd", name)
+
+
+@pytest.mark.parametrize("policy", [CrdPolicy.CREATE, CrdPolicy.CREATE_REPLACE])
+async def test_a_large_chart_brings_a_kind_and_its_first_object_with_one_upgrade(
+    start_engine: StartEngine, tools: Tools, namespace: str, policy: CrdPolicy
+) -> None:
+    """Large is what could delete more than the cap: that is looked at before helm does anything."""
+    group = f"{namespace}.example.com"
+    many = {
+        "Chart.yaml": yaml.safe_dump({"apiVersion": "v2", "name": "web", "version": "1.0.0"}),
+        "values.yaml": "count: 4\n",
+        "templates/many.yaml": MANY,
+    }
+    kind = {
+        "crds/gadget.yaml": crd(group, "one"),
+        "templates/gadget.yaml": f"apiVersion: {group}/v1\nkind: Gadget\nmetadata: {{name: one}}\n",
+    }
+
+    def chart(files: dict[str, str]) -> Source:
+        source = inline_chart(archive({f"web/{path}": text for path, text in files.items()}))
+        assert source.helm is not None
+        return Source(helm=source.helm.model_copy(update={"crds": policy}))
+
+    quiet = DriftPolicy(mode=DriftMode.OFF)
+    first = Release("web", namespace, chart(many), drift=quiet)
+    async with start_engine(prune_cap=3, max_attempts=1) as running:
+        running.submit(first.present())
+        await running.ready("web")
+        second = first.next(source=chart(many | kind), values={"count": 0})
+        running.submit(second.present())
+        capped = await running.failed("web", 2)
+        assert capped.reason is ReasonCode.PRUNE_CAPPED, capped.message
+        assert tools.exists("cm", "many-3", "-n", namespace)
+        running.submit(second.next(values={"count": 3}).present())
+        await running.ready("web", 3)
+        assert tools.exists(f"gadgets.{group}", "one", "-n", namespace)
+        assert not tools.exists("cm", "many-3", "-n", namespace)
+        running.submit(second.next(generation=4).absent())
+        await running.removed("web", 4)
+    tools.kubectl("delete", "crd", f"gadgets.{group}")
 
 
 async def test_a_chart_whose_tests_fail_is_no_success(

@@ -115,9 +115,9 @@ def test_an_object_that_only_changed_its_version_is_not_deleted() -> None:
 
 def test_the_cap_refuses_the_whole_cycle() -> None:
     refs = [ref("ConfigMap", str(i)) for i in range(3)]
-    refuse_above_cap(refs, 3)
+    refuse_above_cap(refs, [], 3)
     with pytest.raises(StepFailed) as caught:
-        refuse_above_cap(refs, 2)
+        refuse_above_cap(refs, [], 2)
     assert caught.value.reason is ReasonCode.PRUNE_CAPPED
 
 
