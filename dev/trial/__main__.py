@@ -5,7 +5,8 @@
 LIST is a YAML file, or a folder with a `trials.yaml`; dev/trial/entries.py shows one. Without
 KUBECONFIG a simulated cluster is started. On a cluster that has an object of a trial already, that
 trial is refused: it would take over, and then delete, what someone else uses. Exit status: 0 when
-every step of every trial held, 1 when one did not, 2 when there was nothing that could be tried.
+every step of every trial held, 1 when one did not or the cluster went away, 2 when there was
+nothing that could be tried.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.errors import AgentError
 from agent.reconcile.objects import Object, key_of
 from agent.reconcile.seam import ReconcileSettings
 from dev.kube.apart import simulated
@@ -33,6 +35,10 @@ from dev.trial.entries import Trial, TrialListError, read_list
 from dev.trial.running import running_engine
 from dev.trial.tools import ToolError, Tools
 from dev.trial.witness import Witness
+
+
+class NotClearedError(Exception):
+    """What a trial left is still there, and nothing more can be tried on this cluster."""
 
 
 @dataclass(frozen=True)
@@ -82,17 +88,43 @@ async def play(trial: Trial, at: Place, *, keep: bool = False) -> list[Step]:
         kubeconfig=at.tools.kubeconfig,
     )
     promised: list[Object] = []
+    steps: list[Step] = []
+
+    def told(step: Step) -> None:
+        steps.append(step)
+        _tell(step)
+
     try:
         async with running_engine(settings) as running:
             course = Course(running, witness, settings.state_namespace, release, there=there)
             try:
-                return await course.play(_tell)
+                return await course.play(told)
             finally:
                 promised += course.promised.values()
     finally:
         if not keep:
             namespaces.append(settings.state_namespace)
-            await asyncio.to_thread(witness.clear, promised, namespaces)
+            await _clear(witness, promised, namespaces, steps)
+
+
+async def _clear(
+    witness: Witness, promised: list[Object], namespaces: list[str], steps: list[Step]
+) -> None:
+    """Take away what is left. Raises NotClearedError, which says how a person does it."""
+    try:
+        await asyncio.to_thread(witness.clear, promised, namespaces)
+    except ToolError as error:
+        trial = witness.trial
+        after = f"after the step {steps[-1].name}" if steps else "before the first step"
+        by_hand = f"helm uninstall {trial.name} -n {trial.namespace}" if trial.helm else ""
+        by_hand += f"{'; ' if by_hand else ''}kubectl delete namespace {' '.join(namespaces)}"
+        if trial.namespace not in namespaces:
+            by_hand += f"; and the objects of {trial.name} in {trial.namespace}"
+        why = " ".join(str(error).split())
+        raise NotClearedError(
+            f"{trial.name} is not cleared up {after}: {why}. Take away what is left once the "
+            f"cluster answers: {by_hand}"
+        ) from error
 
 
 def _refuse_what_is_there(witness: Witness) -> None:
@@ -142,7 +174,10 @@ async def main(arguments: argparse.Namespace) -> int:
                     refused = True
                     print(f"  not tried: {error}")
                 print(f"  {time.monotonic() - began:.1f} s with clearing up", flush=True)
-    except ToolError as error:
+    except NotClearedError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except (ToolError, AgentError) as error:
         print(f"the cluster cannot be used: {error}", file=sys.stderr)
         return 2
     if results:

@@ -19,7 +19,7 @@ from agent.reconcile.pointer import parse_pointer, resolve
 from agent.reconcile.seam import EventDraft
 from dev.trial.release import Release
 from dev.trial.running import RunningEngine
-from dev.trial.tools import Object
+from dev.trial.tools import ClusterGoneError, Object
 from dev.trial.verdicts import (
     NotHeldError,
     describe_all,
@@ -40,6 +40,10 @@ _SEEN_SECONDS = 30.0
 _GONE_SECONDS = 60.0
 """How long pods may take to end, and what belonged to a deleted object to be collected."""
 _POLL_SECONDS = 0.5
+_LOOK_SECONDS = 5.0
+_LOOKS = 3
+"""While nothing is said, look this often whether the cluster is there, and miss it so many times
+in a row before it counts as gone."""
 _ENDS = frozenset({ExtensionPhase.READY, ExtensionPhase.FAILED})
 
 
@@ -123,7 +127,7 @@ class Course:
         await asyncio.to_thread(self.witness.disturb, edit, operation)
         began = time.monotonic()
         try:
-            event = await self.running.until(_tells_drift, seconds=_SEEN_SECONDS)
+            event = await self._until(_tells_drift, seconds=_SEEN_SECONDS)
         except AssertionError as error:
             raise NotHeldError(
                 f"{edit.kind} {edit.name} {edit.path} was changed, and nothing was told: does the "
@@ -141,7 +145,7 @@ class Course:
         self.release = asked
         self.running.submit(asked.present())
         ends = (ReasonCode.DRIFT_CORRECTED, ReasonCode.DRIFT_CORRECTION_FAILED)
-        event = await self.running.until(lambda e: e.reason in ends, seconds=_BEYOND_SECONDS)
+        event = await self._until(lambda e: e.reason in ends, seconds=_BEYOND_SECONDS)
         if event.reason is not ReasonCode.DRIFT_CORRECTED:
             raise NotHeldError(f"{event.reason.value}: {event.message}")
         live = await asyncio.to_thread(self.witness.disturbed, edit)
@@ -171,6 +175,25 @@ class Course:
         told += [f"left by what ran in it: {', '.join(others)}"] if others else []
         return "; ".join(told)
 
+    async def _until(self, wanted: Callable[[EventDraft], bool], *, seconds: float) -> EventDraft:
+        """The first event that is wanted. Raises AssertionError, and ClusterGoneError well before
+        that where there is no cluster any more to say anything about."""
+        deadline, missed = time.monotonic() + seconds, 0
+        while True:
+            left = deadline - time.monotonic()
+            try:
+                return await self.running.until(wanted, seconds=min(_LOOK_SECONDS, left))
+            except AssertionError:
+                if left <= _LOOK_SECONDS:
+                    raise
+            try:
+                await asyncio.to_thread(self.witness.tools.find_cluster)
+                missed = 0
+            except ClusterGoneError:
+                missed += 1
+                if missed == _LOOKS:
+                    raise
+
     async def _deploy(self, release: Release, version: Path) -> str:
         self.release = release
         for obj in await asyncio.to_thread(self.witness.promised, version):
@@ -190,7 +213,7 @@ class Course:
         """The first verdict on a generation. Raises NotHeldError when it is not the wanted one."""
         ends = wanted | {ExtensionPhase.FAILED}
         seconds = self.witness.trial.timeout.total_seconds() + _BEYOND_SECONDS
-        event = await self.running.until(
+        event = await self._until(
             lambda e: e.observed_generation == generation and e.phase in ends, seconds=seconds
         )
         if event.phase is ExtensionPhase.FAILED:
@@ -220,7 +243,7 @@ class Course:
 
     async def _see_no_drift(self, generation: int) -> None:
         """The check after a release, and those that late changes bring about, find nothing."""
-        await self.running.until(
+        await self._until(
             lambda e: e.observed_generation == generation and e.drift is not None,
             seconds=_SEEN_SECONDS,
         )

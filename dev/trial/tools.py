@@ -13,10 +13,15 @@ from pathlib import Path
 from typing import Any
 
 Object = dict[str, Any]
+_FIND_SECONDS = 5
 
 
 class ToolError(AssertionError):
-    """helm or kubectl failed; says what was asked and what it answered."""
+    """helm or kubectl failed, or did not end; says what was asked and what it answered."""
+
+
+class ClusterGoneError(ToolError):
+    """The cluster does not answer any more."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,8 @@ class Tools:
     home: Path
     """Where they keep what they learn of the cluster: asking anew takes them a second."""
     binaries: Path
+    seconds: float = 60.0
+    """What one call may take."""
 
     def kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
         """kubectl's standard output. Raises ToolError."""
@@ -61,6 +68,14 @@ class Tools:
         )
         return found
 
+    def find_cluster(self) -> None:
+        """Raise ClusterGoneError unless the API server answers within some seconds."""
+        try:
+            self.kubectl("get", "--raw=/readyz", f"--request-timeout={_FIND_SECONDS}s")
+        except ToolError as error:
+            why = " ".join(str(error).split())
+            raise ClusterGoneError(f"the cluster does not answer any more: {why}") from error
+
     def run(
         self,
         tool: str,
@@ -68,16 +83,20 @@ class Tools:
         stdin: str | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Run one of them, whatever comes of it."""
-        finished = subprocess.run(
-            [str(self.binaries / tool), f"--kubeconfig={self.kubeconfig}", *arguments],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            env={"HOME": str(self.home), "PATH": "", **(environ or {})},
-            check=False,
-        )
+        """Run one of them, whatever comes of it. Raises ToolError where it does not end."""
+        try:
+            finished = subprocess.run(
+                [str(self.binaries / tool), f"--kubeconfig={self.kubeconfig}", *arguments],
+                input=stdin,
+                capture_output=True,
+                text=True,
+                timeout=self.seconds,
+                env={"HOME": str(self.home), "PATH": "", **(environ or {})},
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            asked = " ".join((tool, *arguments))
+            raise ToolError(f"{asked}: no answer within {self.seconds:g} s") from error
         return Answer(finished.returncode, finished.stdout, finished.stderr)
 
     def _output(

@@ -215,7 +215,9 @@ class Witness:
     # Afterwards
 
     def clear(self, objects: Sequence[Object], namespaces: Sequence[str]) -> None:
-        """Take away whatever is left: the release, these objects, these namespaces."""
+        """Take away whatever is left: the release, these objects, these namespaces. Raises
+        ToolError; ClusterGoneError, with nothing tried, where the cluster does not answer."""
+        self.tools.find_cluster()
         place = ["-n", self.trial.namespace]
         self.tools.helm("uninstall", self.trial.name, *place, "--no-hooks", check=False)
         left = list(self.present(objects).values())

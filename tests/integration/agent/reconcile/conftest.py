@@ -32,7 +32,13 @@ def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     if real:
         yield Path(real)
         return
-    directory = tmp_path_factory.mktemp("kube")
+    with cluster_of_its_own(tmp_path_factory.mktemp("kube")) as (_, path):
+        yield path
+
+
+@contextlib.contextmanager
+def cluster_of_its_own(directory: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """A simulated cluster: its process, which may be ended, and its kubeconfig."""
     ready = directory / "ready.json"
     arguments = ["--clusters", "c", "--kubeconfig-dir", str(directory), "--ready-file", str(ready)]
     process = subprocess.Popen([sys.executable, "-m", "dev.kube", *arguments])
@@ -42,7 +48,7 @@ def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             assert process.poll() is None, "the simulated API server ended"
             assert time.monotonic() < deadline, "the simulated API server does not start"
             time.sleep(0.05)
-        yield Path(json.loads(ready.read_text())["clusters"]["c"]["kubeconfig"])
+        yield process, Path(json.loads(ready.read_text())["clusters"]["c"]["kubeconfig"])
     finally:
         process.terminate()
         process.wait(20)

@@ -12,10 +12,13 @@ import yaml
 
 from agent.reconcile.objects import PRUNE_ANNOTATION
 from dev.state import REPOSITORY
-from dev.trial.__main__ import Place, play
+from dev.trial import __main__ as trial_program
+from dev.trial import course
+from dev.trial.__main__ import Place, main, parse, play
 from dev.trial.course import STEPS, Step
 from dev.trial.entries import Charts, Disturbance, Overlays, Trial, TrialListError
-from dev.trial.tools import Tools
+from dev.trial.tools import ClusterGoneError, ToolError, Tools
+from tests.integration.agent.reconcile.conftest import BIN, cluster_of_its_own
 
 CHART = REPOSITORY / "examples" / "web" / "chart"
 
@@ -84,6 +87,46 @@ async def test_what_another_version_left_fails_the_step_and_is_cleared(
     assert ends(steps) == [("install", True), ("upgrade", False)]
     assert f"left of another version: ConfigMap {namespace}/first" in steps[-1].said
     assert not tools.exists("namespace", namespace)
+
+
+async def test_a_cluster_that_goes_away_midway_is_told_in_a_line_and_leaves_no_files(
+    charts: Charts,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    wanted = trial("web", charts).model_dump(mode="json", exclude_none=True, by_alias=True)
+    listed, state = tmp_path / "trials.yaml", tmp_path / "state"
+    listed.write_text(yaml.safe_dump([wanted]))
+    (state / "bin").mkdir(parents=True)
+    for tool in ("helm", "kubectl"):
+        (state / "bin" / tool).symlink_to(BIN / tool)
+    monkeypatch.setattr(trial_program, "state_directory", lambda: state)
+    monkeypatch.setattr(course, "_LOOK_SECONDS", 0.5)
+    with cluster_of_its_own(tmp_path) as (server, kubeconfig):
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+        told = trial_program._tell
+
+        def end_the_cluster(step: Step) -> None:
+            told(step)
+            server.kill()
+
+        monkeypatch.setattr(trial_program, "_tell", end_the_cluster)
+        assert await main(parse([str(listed)])) == 1
+    (said,) = capfd.readouterr().err.strip().splitlines()
+    assert said.startswith("web is not cleared up after the step upgrade: the cluster does not")
+    assert "helm uninstall web -n web; kubectl delete namespace web arcbridge-trial-" in said
+    assert [path.name for path in state.iterdir()] == ["bin"]
+
+
+def test_a_tool_that_does_not_end_is_an_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "kubectl").write_text("#!/bin/sh\nexec /bin/sleep 60\n")
+    (tmp_path / "kubectl").chmod(0o700)
+    tools = Tools(tmp_path / "none", tmp_path, tmp_path, seconds=0.2)
+    with pytest.raises(ToolError, match=r"^kubectl get pods: no answer within 0\.2 s$"):
+        tools.kubectl("get", "pods")
+    with pytest.raises(ClusterGoneError, match="does not answer any more"):
+        tools.find_cluster()
 
 
 async def test_what_is_on_the_cluster_already_is_not_taken_over(
