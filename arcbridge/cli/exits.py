@@ -30,7 +30,10 @@ class Exit(IntEnum):
         6,
         "no answer within the deadline, retries included",
     )
-    ROLLOUT_FAILED = (7, "the rollout that was watched ended without reaching its goal")
+    ROLLOUT_FAILED = (
+        7,
+        "the rollout that was watched ended without reaching its goal, or any cluster",
+    )
     NOT_INTACT = (8, "`events --verify` found the audit trail broken")
 
 

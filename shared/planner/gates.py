@@ -123,11 +123,19 @@ def _end(view: RolloutView, stages: Sequence[StageView]) -> End:
                 reason=ReasonCode.ROLLOUT_FAILED,
                 message=f"{plural(failed, 'target')} failed, more than the budget",
             )
-    done = sum(stage.succeeded for stage in stages)
-    skipped = sum(stage.skipped for stage in stages)
     return End(
         state=RolloutState.SUCCEEDED,
         reason=ReasonCode.ROLLOUT_SUCCEEDED,
-        message=f"{plural(done, 'target')} succeeded, {failed} failed within the budget, "
-        f"{skipped} skipped",
+        message=_done(stages, failed),
+    )
+
+
+def _done(stages: Sequence[StageView], failed: int) -> str:
+    """What became of the targets; says so when there was nothing to succeed or fail."""
+    done = sum(stage.succeeded for stage in stages)
+    skipped = sum(stage.skipped for stage in stages)
+    if skipped and not done and not failed:
+        return f"no cluster was reached, {skipped} skipped: taken up as they return"
+    return (
+        f"{plural(done, 'target')} succeeded, {failed} failed within the budget, {skipped} skipped"
     )

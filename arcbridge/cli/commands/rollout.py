@@ -195,6 +195,7 @@ def require_success(rollout: Rollout) -> None:
     from shared.contract.states import RolloutState
 
     if rollout.state is RolloutState.SUCCEEDED:
+        _require_a_cluster(rollout)
         return
     more = ""
     if rollout.rolled_back_by:
@@ -206,6 +207,18 @@ def require_success(rollout: Rollout) -> None:
         f"rollout of {rollout.extension} ended as {rollout.state}{more}",
         remedy=f"see: arcbridge rollout get {rollout.id}",
     )
+
+
+def _require_a_cluster(rollout: Rollout) -> None:
+    """Nothing failed where every cluster was skipped, but whoever waited has nothing yet."""
+    skipped = sum(stage.skipped for stage in rollout.stages)
+    if skipped and not any(stage.succeeded or stage.failed for stage in rollout.stages):
+        raise CommandError(
+            Exit.ROLLOUT_FAILED,
+            f"rollout of {rollout.extension} reached no cluster: {skipped} skipped",
+            remedy="they are taken up as they return; to see which: "
+            f"arcbridge rollout targets {rollout.id}",
+        )
 
 
 def _show(session: Session, rollout: Rollout) -> None:

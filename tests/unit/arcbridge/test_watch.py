@@ -25,10 +25,12 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
 ID = UUID(int=7)
 
 
-def rollout(state: RolloutState, succeeded: int = 0, message: str = "", **fields: Any) -> Rollout:
+def rollout(
+    state: RolloutState, succeeded: int = 0, message: str = "", skipped: int = 0, **fields: Any
+) -> Rollout:
     stage = StageProgress(
-        name="canary", total=3, to_apply=3 - succeeded, in_flight=0, succeeded=succeeded,
-        failed=0, skipped=0, max_concurrent=1, failure_budget=0, opened_at=NOW,
+        name="canary", total=3, to_apply=3 - succeeded - skipped, in_flight=0, succeeded=succeeded,
+        failed=0, skipped=skipped, max_concurrent=1, failure_budget=0, opened_at=NOW,
     )  # fmt: skip
     waiting = WaitingFor(reason=ReasonCode.SOAKING, message=message) if message else None
     return Rollout(
@@ -100,6 +102,22 @@ def test_an_end_without_success_has_a_status_of_its_own(
     with pytest.raises(CommandError, match=words) as caught:
         require_success(rollout(state, **fields))
     assert caught.value.status is Exit.ROLLOUT_FAILED
+
+
+def test_who_waited_for_a_rollout_that_reached_no_cluster_has_nothing() -> None:
+    with pytest.raises(CommandError, match="reached no cluster: 3 skipped") as caught:
+        require_success(rollout(RolloutState.SUCCEEDED, skipped=3))
+    assert caught.value.status is Exit.ROLLOUT_FAILED
+    require_success(rollout(RolloutState.SUCCEEDED, 1, skipped=2))
+    require_success(rollout(RolloutState.SUCCEEDED).model_copy(update={"stages": ()}))
+
+
+def test_skipped_clusters_are_told_where_there_are_any() -> None:
+    made, text = session(rollout(RolloutState.SUCCEEDED, 1, skipped=2))
+    follow(made, ID, interval=1, sleep=lambda _: None)
+    assert text.getvalue().splitlines()[1] == (
+        "  canary: 1/3 ready, 0 in flight, 2 skipped, 0 failed (at most 0)"
+    )
 
 
 def test_names_cannot_steer_the_terminal() -> None:

@@ -172,6 +172,29 @@ def test_a_rollout_that_is_done_has_succeeded() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        ({"skipped": 4}, "no cluster was reached, 5 skipped: taken up as they return"),
+        (
+            {"skipped": 3, "succeeded": 1},
+            "1 target succeeded, 0 failed within the budget, 4 skipped",
+        ),
+        ({"skipped": 3, "failed": 1}, "0 targets succeeded, 1 failed within the budget, 4 skipped"),
+    ],
+    ids=["all skipped", "one succeeded", "one failed"],
+)
+def test_a_rollout_that_reached_no_cluster_says_so(counts: dict[str, int], message: str) -> None:
+    assert ends(view(), one(**DONE, **counts), two(**DONE, skipped=1)).message == message
+
+
+def test_a_rollout_without_targets_was_not_kept_from_any() -> None:
+    none = [StageView(0, "one", 0, **DONE), StageView(1, "two", 0, **DONE)]
+    assert ends(view(), *none).message == (
+        "0 targets succeeded, 0 failed within the budget, 0 skipped"
+    )
+
+
 def test_a_rollout_that_went_on_over_its_budget_has_failed() -> None:
     found = ends(view(on_failure="continue"), PASSED, two(**DONE, failed=2))
     assert found == End(
