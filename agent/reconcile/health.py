@@ -71,14 +71,15 @@ async def explain(kube: KubeClient, health: Health, live: Mapping[ObjectKey, Obj
         if key.kind not in _WORKLOADS or workload is None:
             continue
         try:
-            cause = await _pod_trouble(kube, key, workload)
+            cause = await pod_trouble(kube, key, workload)
         except KubeError:
             return told
         return f"{told}; {cause}" if cause else told
     return told
 
 
-async def _pod_trouble(kube: KubeClient, key: ObjectKey, workload: Object) -> str:
+async def pod_trouble(kube: KubeClient, key: ObjectKey, workload: Object) -> str:
+    """What the newest pod of a workload that has trouble says of it; empty when none has."""
     labels = ((workload.get("spec") or {}).get("selector") or {}).get("matchLabels") or {}
     if not labels:
         return ""
@@ -100,7 +101,8 @@ def trouble_of(pod: Object) -> str:
             if told.get("reason") in (None, "Completed", "ContainerCreating", "PodInitializing"):
                 continue
             message = str(told.get("message") or "")[:300]
-            detail = f": {message}" if message else ""
+            detail = f" (exit status {told['exitCode']})" if told.get("exitCode") else ""
+            detail += f": {message}" if message else ""
             return f"pod {name}, container {container.get('name')}: {told['reason']}{detail}"
     for condition in status.get("conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":

@@ -22,6 +22,7 @@ from agent.reconcile.apply import apply_objects, bounded_gather, live_resource
 from agent.reconcile.artifact_credentials import ArtifactCredentials
 from agent.reconcile.edited_keys import forget_restorer, make_way_where_refused
 from agent.reconcile.helm_failures import helm_failure, is_refused, lacks_kind
+from agent.reconcile.hook_trouble import with_hook_trouble
 from agent.reconcile.live import get_or_none
 from agent.reconcile.marking import is_marked, mark
 from agent.reconcile.namespaces import refuse_forbidden
@@ -170,7 +171,10 @@ class HelmDeployer:
             try:
                 await self._helm.test(target, timeout_seconds=seconds)
             except ToolError as error:
-                raise StepFailed(ReasonCode.TEST_FAILED, str(error), final=True) from error
+                failed = StepFailed(ReasonCode.TEST_FAILED, str(error), final=True)
+                raise await with_hook_trouble(
+                    self._kube, failed, target.namespace, target.release, events=("test",)
+                ) from error
 
         return run
 
@@ -226,7 +230,10 @@ class HelmDeployer:
                 description="As it was before ArcBridge",
             )
         except ToolError as error:
-            raise StepFailed(ReasonCode.UNINSTALL_FAILED, str(error)) from error
+            failed = StepFailed(ReasonCode.UNINSTALL_FAILED, str(error))
+            raise await with_hook_trouble(
+                self._kube, failed, namespace, release, events=("pre-delete", "post-delete")
+            ) from error
         return f"The release {release} in {namespace} is as it was before"
 
     async def _delete_inventory(self, record: ExtensionRecord) -> None:
@@ -258,7 +265,10 @@ class HelmDeployer:
         try:
             await self._upgrade_over_edits(work, target, upgrade)
         except ToolError as error:
-            raise helm_failure(error, first=first) from error
+            failed = helm_failure(error, first=first)
+            raise await with_hook_trouble(
+                self._kube, failed, namespace, work.name, before=revisions
+            ) from error
         return work
 
     async def _upgrade_over_edits(self, work: Work, target: HelmTarget, upgrade: Upgrade) -> None:
