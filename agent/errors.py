@@ -88,10 +88,14 @@ class ToolTimedOut(ToolError):
 class StepFailed(AgentError):
     """A step of a reconcile ended in failure that is reported with `reason`.
 
-    `final` is True when trying again with the same spec cannot help.
+    `final` is True when trying again with the same spec cannot help, `passing` when the trouble is
+    the API server's own, and no fault of the spec.
     """
 
-    def __init__(self, reason: ReasonCode, message: str, *, final: bool = False) -> None:
+    def __init__(
+        self, reason: ReasonCode, message: str, *, final: bool = False, passing: bool = False
+    ) -> None:
         super().__init__(message)
         self.reason = reason
         self.final = final
+        self.passing = passing

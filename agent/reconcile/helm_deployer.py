@@ -21,7 +21,13 @@ from agent.kube.client import KubeClient
 from agent.reconcile.apply import apply_objects, bounded_gather, live_resource
 from agent.reconcile.artifact_credentials import ArtifactCredentials
 from agent.reconcile.edited_keys import forget_restorer, make_way_where_refused
-from agent.reconcile.helm_failures import helm_failure, is_refused, lacks_kind
+from agent.reconcile.helm_failures import (
+    helm_failure,
+    is_passing,
+    is_refused,
+    lacks_kind,
+    uninstall_failure,
+)
 from agent.reconcile.hook_trouble import with_hook_trouble
 from agent.reconcile.live import get_or_none
 from agent.reconcile.marking import is_marked, mark
@@ -230,7 +236,7 @@ class HelmDeployer:
                 description="As it was before ArcBridge",
             )
         except ToolError as error:
-            failed = StepFailed(ReasonCode.UNINSTALL_FAILED, str(error))
+            failed = uninstall_failure(error)
             raise await with_hook_trouble(
                 self._kube, failed, namespace, release, events=("pre-delete", "post-delete")
             ) from error
@@ -386,7 +392,9 @@ class HelmDeployer:
             )
         except ToolError as error:
             raise StepFailed(
-                ReasonCode.INSTALL_FAILED, f"a failed install could not be cleared: {error}"
+                ReasonCode.INSTALL_FAILED,
+                f"a failed install could not be cleared: {error}",
+                passing=is_passing(error),
             ) from error
 
     async def _deployed(self, work: Work) -> dict[str, Any]:

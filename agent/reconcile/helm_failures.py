@@ -25,6 +25,24 @@ _BUILD = (
     "validation: chart.metadata",
     "error validating data",
 )
+_PASSING = (
+    "Internal error occurred",
+    "Kubernetes cluster unreachable",
+    "Timeout: request did not complete",
+    "TLS handshake timeout",
+    "an error on the server",
+    "apiserver is shutting down",
+    "apiserver not ready",
+    "connection refused",
+    "connection reset by peer",
+    "etcdserver: ",
+    "http2: client connection lost",
+    "i/o timeout",
+    "the server has received too many requests",
+    "the server is currently unable to handle the request",
+    "the server was unable to return a response",
+)
+"""What client-go says of a server that answers with 429 or 5xx, or does not answer."""
 _NO_KIND = "no matches for kind"
 _REFUSED = re.compile(r'"[^"\n]+" is invalid: ')
 _CONFLICT = re.compile(r'conflicts? with "([^"]+)"[^:]*:\s*((?:-?\s*\.[^\n]+\n?)+)')
@@ -42,10 +60,24 @@ def helm_failure(error: ToolError, *, first: bool) -> StepFailed:
     if found is not None:
         fields = " ".join(found[2].split())
         return StepFailed(ReasonCode.APPLY_CONFLICT, f"{fields} is owned by {found[1]}: {message}")
+    passing = is_passing(error)
     if any(mark in text for mark in _BUILD):
         # A kind that is missing now may come with another extension.
-        return StepFailed(ReasonCode.BUILD_FAILED, message, final=_NO_KIND not in text)
-    return StepFailed(applying, message)
+        final = not passing and _NO_KIND not in text
+        return StepFailed(ReasonCode.BUILD_FAILED, message, final=final, passing=passing)
+    return StepFailed(applying, message, passing=passing)
+
+
+def uninstall_failure(error: ToolError) -> StepFailed:
+    """The failure of taking a release away."""
+    return StepFailed(ReasonCode.UNINSTALL_FAILED, str(error), passing=is_passing(error))
+
+
+def is_passing(error: ToolError) -> bool:
+    """Whether helm gave up for the API server's own trouble. Only its last word counts: before that
+    may stand what hooks have logged."""
+    verdict = error.output.rpartition("Error: ")[2]
+    return any(mark in verdict for mark in _PASSING)
 
 
 def is_refused(error: ToolError) -> bool:

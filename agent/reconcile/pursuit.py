@@ -16,6 +16,7 @@ from agent.reconcile.guard import Guard
 from agent.reconcile.health import explain
 from agent.reconcile.live import load_live, namespaces_of, resources_of
 from agent.reconcile.observed import ObservedObjects
+from agent.reconcile.patience import Patience
 from agent.reconcile.pulse import Intent, Pulse, Settled
 from agent.reconcile.record import ExtensionRecord, SourceKind
 from agent.reconcile.reporter import Reporter
@@ -77,6 +78,7 @@ class Pursuit:
         record = self._reporter.record
         attempt = record.attempt if record.is_for(self._desired) else 1
         stands, lacking = is_released(record, self._desired), 0
+        patience = Patience(self._s.clock, spec.readiness.timeout.total_seconds(), self._pause)
         while True:
             self._pulse.stop_unless_newest(self._intent)
             try:
@@ -95,7 +97,8 @@ class Pursuit:
                     raise
                 reason = failed_to_apply(self._reporter.record)
                 failure = self._unforeseen.failure(error, reason)
-            last = failure.final or attempt >= self._s.settings.max_attempts
+            pause = patience.wait_for(failure)
+            last = pause is None and (failure.final or attempt >= self._s.settings.max_attempts)
             verdicts = conditions.not_released(failure.reason, str(failure), retrying=not last)
             phase = ExtensionPhase.FAILED if last else ExtensionPhase.APPLYING
             await self._reporter.report(
@@ -104,8 +107,10 @@ class Pursuit:
             self._s.changed()
             if last:
                 return None
-            await self._pulse.wait_whole(self._intent, self._pause(attempt))
-            attempt += 1
+            if pause is None:
+                pause = self._pause(attempt)
+                attempt += 1
+            await self._pulse.wait_whole(self._intent, pause)
 
     async def _wait_for_origin(self, error: AgentError, times: int) -> None:
         """What was released stands, whatever has become of where it came from: that it cannot be
@@ -113,7 +118,7 @@ class Pursuit:
         log.warning(
             "what is released cannot be compared yet", extension=self._name, error=str(error)[:300]
         )
-        await self._pulse.wait_whole(self._intent, self._pause(min(times, _DOUBLINGS_MAX)))
+        await self._pulse.wait_whole(self._intent, self._pause(times))
 
     async def _attempt(self, spec: ResolvedSpec, attempt: int) -> tuple[Applied, Action]:
         desired, kind = self._desired, kind_of(spec)
@@ -276,21 +281,26 @@ class Pursuit:
 
     async def _take_away(self) -> str | None:
         """Attempt after attempt; None once they are used up and the verdict is told."""
-        for attempt in range(1, self._s.settings.max_attempts + 1):
+        attempt = 1
+        patience = Patience(self._s.clock, self._s.settings.tool_seconds, self._pause)
+        while True:
             try:
                 async with self._s.slots:
                     record = self._reporter.record
                     return await self._s.deployers[record.source].remove(record)
             except (StepFailed, KubeError) as error:
-                last = attempt == self._s.settings.max_attempts
-                await self._tell_not_removed(str(error), attempt, last=last)
+                failure = _as_failure(error, self._reporter.record)
             except Exception as error:  # a supervisor, as in `deploy`
                 failure = self._unforeseen.failure(error, ReasonCode.UNINSTALL_FAILED)
-                last = attempt == self._s.settings.max_attempts
-                await self._tell_not_removed(str(failure), attempt, last=last)
-            if not last:
-                await self._pulse.wait_whole(self._intent, self._pause(attempt))
-        return None
+            pause = patience.wait_for(failure)
+            last = pause is None and attempt >= self._s.settings.max_attempts
+            await self._tell_not_removed(str(failure), attempt, last=last)
+            if last:
+                return None
+            if pause is None:
+                pause = self._pause(attempt)
+                attempt += 1
+            await self._pulse.wait_whole(self._intent, pause)
 
     async def _tell_not_removed(self, message: str, attempt: int, *, last: bool) -> None:
         reason = ReasonCode.UNINSTALL_FAILED
@@ -314,7 +324,8 @@ class Pursuit:
 
     def _pause(self, attempt: int) -> float:
         settings = self._s.settings
-        return min(settings.retry_max_seconds, settings.retry_base_seconds * 2.0 ** (attempt - 1))
+        doublings = min(attempt - 1, _DOUBLINGS_MAX)
+        return min(settings.retry_max_seconds, settings.retry_base_seconds * 2.0**doublings)
 
 
 def kind_of(spec: ResolvedSpec | None) -> SourceKind:
@@ -355,7 +366,8 @@ def is_released(record: ExtensionRecord, desired: DesiredExtension) -> bool:
 def _is_elsewhere(error: AgentError) -> bool:
     """True for what lies with a registry, a repository or an API server that does not answer."""
     if isinstance(error, StepFailed):
-        return error.reason in (ReasonCode.ARTIFACT_FAILED, ReasonCode.CREDENTIALS_UNUSABLE)
+        origin = (ReasonCode.ARTIFACT_FAILED, ReasonCode.CREDENTIALS_UNUSABLE)
+        return error.passing or error.reason in origin
     return isinstance(error, KubeError) and error.retryable
 
 
@@ -368,10 +380,11 @@ def _success(action: Action, record: ExtensionRecord, desired: DesiredExtension)
 
 
 def _as_failure(error: AgentError, record: ExtensionRecord) -> StepFailed:
-    """An API error during an attempt fails that attempt; another one may go through."""
+    """An API error during an attempt fails that attempt, unless it will pass."""
     if isinstance(error, StepFailed):
         return error
-    return StepFailed(failed_to_apply(record), str(error))
+    passing = isinstance(error, KubeError) and error.retryable
+    return StepFailed(failed_to_apply(record), str(error), passing=passing)
 
 
 def failed_to_apply(record: ExtensionRecord) -> ReasonCode:
