@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import Field
 
 from shared.contract.base import Digest, Labels, Name, Reason, Timestamp, WireModel
+from shared.contract.errors import FieldError
 from shared.contract.extension import ExtensionSpec
 from shared.contract.reasons import ReasonCode
 from shared.contract.states import RevisionState, RolloutKind, RolloutState, SkipReason, TargetState
@@ -165,6 +166,8 @@ class PublishResult(WireModel):
     """Whether that rollout is new. It is for a new revision, and where an old one has to go out
     again: after a failed or cancelled rollout, and once its quarantine was lifted."""
     superseded: tuple[UUID, ...] = ()
+    warnings: tuple[FieldError, ...] = ()
+    """What was accepted and yet keeps clusters waiting for a person."""
 
 
 class RollbackRequest(WireModel):

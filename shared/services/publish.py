@@ -20,9 +20,10 @@ from shared.contract.rollout import PublishResult
 from shared.contract.states import RolloutKind
 from shared.domain.dependencies import find_cycle
 from shared.domain.errors import ArcBridgeError
-from shared.domain.goals import goals
+from shared.domain.goals import Goals, goals
 from shared.services import artifact_policies, audit, freezes, nudge, pace, quotas
 from shared.services.caller import Caller
+from shared.services.dependency_gaps import dependency_gaps
 from shared.services.failpoints import hit
 from shared.services.hot_path import HotPath
 from shared.services.standings import standings
@@ -71,7 +72,10 @@ async def _publish(
         is_new = row["deleted_at"] is not None or content.number == 1
         await quotas.check_publish(tx, caller.tenant, now, is_new=is_new)
         await _store(tx, caller, manifest, content, now)
-    started = await _start(tx, caller, manifest, content.number, now)
+    found = goals(manifest.spec, content.number, await standings(tx, caller.tenant, name))
+    started = await _start(tx, caller, manifest, content.number, found, now)
+    bound = [goal.cluster_id for goal in found.targets if not goal.absent]
+    warnings = await dependency_gaps(tx, caller.tenant, manifest.spec.depends_on, bound)
     await audit.append(
         tx,
         caller,
@@ -85,7 +89,7 @@ async def _publish(
             "superseded": [str(old) for old in started.superseded],
         },
     )
-    return content.result(name, started), started
+    return content.result(name, started, warnings), started
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,12 @@ class Content:
     brought_out_by: UUID | None = None
     """The rollout that makes another one needless: it runs, or it has proven the revision."""
 
-    def result(self, extension: str, started: Started | None = None) -> PublishResult:
+    def result(
+        self,
+        extension: str,
+        started: Started | None = None,
+        warnings: tuple[FieldError, ...] = (),
+    ) -> PublishResult:
         """The answer of a publish that started this rollout, or found none needed."""
         return PublishResult(
             extension=extension,
@@ -109,6 +118,7 @@ class Content:
             rollout_id=started.rollout_id if started else self.brought_out_by,
             started=started is not None,
             superseded=started.superseded if started else (),
+            warnings=warnings,
         )
 
 
@@ -220,18 +230,21 @@ async def _store(
 
 
 async def _start(
-    tx: Transaction, caller: Caller, manifest: ExtensionManifest, number: int, now: datetime
+    tx: Transaction,
+    caller: Caller,
+    manifest: ExtensionManifest,
+    number: int,
+    found: Goals,
+    now: datetime,
 ) -> Started:
-    name, spec = manifest.metadata.name, manifest.spec
-    found = goals(spec, number, await standings(tx, caller.tenant, name))
     return await start(
         tx,
         caller,
         NewRollout(
-            extension=name,
+            extension=manifest.metadata.name,
             kind=RolloutKind.PUBLISH,
             revision=number,
-            strategy=spec.rollout,
+            strategy=manifest.spec.rollout,
             targets=found.targets,
             specs=found.specs,
             reason=manifest.reason,

@@ -58,6 +58,11 @@ def _show_published(session: Session, results: list[PublishResult]) -> None:
             ("superseded", lambda r: ", ".join(map(str, r.superseded)) or None),
         ],
     )
+    for result in results:
+        for warning in result.warnings:
+            session.say(f"warning: {result.extension}: {warning.field}: {warning.message}")
+            if warning.remedy:
+                session.say(f"  {warning.remedy}")
 
 
 def _outcome(result: PublishResult) -> str:

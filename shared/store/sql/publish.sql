@@ -30,6 +30,34 @@ from extensions e
 join revisions v on v.tenant_id = e.tenant_id and v.extension = e.name and v.number = e.newest
 where e.tenant_id = %(tenant)s and e.deleted_at is null and v.depends_on <> '{}'
 
+-- name: dependency_gaps
+-- Dependencies that some of the clusters neither have nor get from a rollout under way.
+with there as (
+    select a.extension, a.cluster_id
+    from assignments a
+    where a.tenant_id = %(tenant)s and a.extension = any(%(needed)s::text[]) and not a.absent
+    union
+    select r.extension, t.cluster_id
+    from rollouts r
+    join rollout_targets t on t.tenant_id = r.tenant_id and t.rollout_id = r.rollout_id
+    where r.tenant_id = %(tenant)s and r.extension = any(%(needed)s::text[])
+      and r.state in ('Pending','Running','Paused','AwaitingApproval') and not t.goal_absent
+), gaps as (
+    select n.name, c.name as cluster
+    from unnest(%(needed)s::text[]) as n(name)
+    cross join clusters c
+    where c.tenant_id = %(tenant)s and c.cluster_id = any(%(clusters)s::uuid[])
+      and not exists (select from there h
+                      where h.extension = n.name and h.cluster_id = c.cluster_id)
+)
+select g.name, e.name is not null as declared, count(*)::int as without,
+       (array_agg(g.cluster order by g.cluster))[1:%(named)s] as clusters
+from gaps g
+left join extensions e on e.tenant_id = %(tenant)s and e.name = g.name
+                      and e.newest > 0 and e.deleted_at is null
+group by g.name, e.name
+order by g.name
+
 -- name: being_removed
 -- Those of the extensions that a rollout is removing.
 select name

@@ -173,6 +173,18 @@ def test_applying_packs_publishes_and_finds_nothing_new_the_second_time(
     assert "Cancelled" in ended.stderr
 
 
+def test_a_dependency_that_nobody_declared_is_warned_of(
+    cli: Cli, cluster: JoinedCluster, tmp_path: Path
+) -> None:
+    file = overlay(tmp_path, "lonely")
+    manifest = yaml.safe_load(file.read_text())
+    manifest["spec"]["dependsOn"] = ["nobody"]
+    file.write_text(yaml.safe_dump(manifest))
+    said = ok(cli("apply", "-f", str(file))).stderr
+    assert "warning: lonely: spec.dependsOn: no extension nobody is declared: 1 cluster" in said
+    assert "declare nobody, or leave it out of dependsOn" in said
+
+
 def packed_text(cli: Cli, name: str) -> str:
     """The stored spec as a file of its own: what is applied again is what is there."""
     spec = data(cli("extension", "get", name, "-o", "json"))["spec"]

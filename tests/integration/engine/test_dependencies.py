@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.contract.errors import ErrorCode
+from shared.contract.errors import ErrorCode, FieldError
 from shared.contract.reasons import ReasonCode
 from shared.contract.rollout import ActionRequest, Rollout
 from shared.contract.states import ExtensionPhase, RolloutState
@@ -83,6 +83,39 @@ async def test_cluster_without_the_dependency_does_not_hold_up_those_behind_it(
     assert app.stages[0].failed == 0
     assert app.waiting_for is not None
     assert "a: base is not there" in app.waiting_for.message
+
+
+async def test_who_publishes_is_warned_of_a_dependency_that_nothing_brings(fleet: Fleet) -> None:
+    async def warnings(extension: str, **spec: Any) -> list[FieldError]:
+        found = manifest(extension, **spec)
+        return list((await publish.publish(fleet.plane, OPERATOR, found)).warnings)
+
+    fleet.connect("a", "b", "c", "d")
+    fleet.connect("e", labels={"base": "yes"})
+    assert await warnings("app", dependsOn=["base"]) == [
+        FieldError(
+            field="spec.dependsOn",
+            message="no extension base is declared: 5 clusters would wait for it without an end",
+            remedy="declare base, or leave it out of dependsOn",
+        )
+    ]
+    assert await warnings("base", placement={"matchLabels": {"base": "yes"}}) == []
+    assert (
+        await warnings("early", placement={"matchLabels": {"base": "yes"}}, dependsOn=["base"])
+        == []
+    ), "a rollout that is under way brings it there"
+    await fleet.run()
+    (gap,) = await warnings("late", dependsOn=["base"])
+    assert gap.message == (
+        "base is not on 4 of 5 clusters (a, b, c, and others), and no rollout brings it there: "
+        "they wait for it without an end"
+    )
+    assert (
+        await warnings("on-e", placement={"matchLabels": {"base": "yes"}}, dependsOn=["base"]) == []
+    )
+    assert (
+        await warnings("nowhere", placement={"matchLabels": {"x": "y"}}, dependsOn=["none"]) == []
+    )
 
 
 async def test_failed_dependency_is_waited_for_without_a_time_out(fleet: Fleet) -> None:
