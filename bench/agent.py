@@ -28,10 +28,12 @@ from agent.journal.journal import Journal
 from agent.kube.access import ClusterAccess
 from agent.kube.client import KubeClient
 from agent.reconcile.apply import PARALLEL, apply_objects
+from agent.reconcile.belongings import Belongings
 from agent.reconcile.drift import Desired, DriftChecker
 from agent.reconcile.drift_rules import DriftRules
 from agent.reconcile.engine import Drivers, Engine
 from agent.reconcile.objects import EXTENSION_LABEL, Object, key_of
+from agent.reconcile.record import RecordStore
 from agent.reconcile.seam import EventDraft, ReconcileGate, ReconcileSettings
 from bench.charts import GREETING, bare_helm, document, packed
 from bench.figures import Figure
@@ -239,7 +241,8 @@ async def drift_figures(kubeconfig: Path) -> list[Figure]:
         wanted = [_object(number) for number in range(OBJECTS)]
         await apply_objects(kube, wanted, failure=ReasonCode.INSTALL_FAILED, force=True)
         desired = Desired("many", {key_of(obj): obj for obj in wanted}, "arcbridge")
-        checker = DriftChecker(kube, SystemClock(), termination_seconds=60)
+        belongings = Belongings(RecordStore(kube, "default"))
+        checker = DriftChecker(kube, SystemClock(), belongings, termination_seconds=60)
         async with bare_dry_runs(kubeconfig, wanted) as dry_run_all:
             for turn in range(ROUNDS + 1):
                 began = time.perf_counter()

@@ -15,6 +15,7 @@ from agent.clock import Clock
 from agent.errors import KubeError, KubeForbidden, KubeInvalid, KubeNotFound, StepFailed
 from agent.kube.client import FIELD_MANAGER, KubeClient
 from agent.reconcile.apply import apply_objects, bounded_gather
+from agent.reconcile.belongings import Belongings, Owner
 from agent.reconcile.difference import overlaid
 from agent.reconcile.drift_rules import DriftRules, changed, extra, missing
 from agent.reconcile.live import get_or_none, list_labelled
@@ -56,9 +57,12 @@ class Desired:
 class DriftChecker:
     """Compares and corrects."""
 
-    def __init__(self, kube: KubeClient, clock: Clock, *, termination_seconds: float) -> None:
+    def __init__(
+        self, kube: KubeClient, clock: Clock, belongings: Belongings, *, termination_seconds: float
+    ) -> None:
         self._kube = kube
         self._clock = clock
+        self._belongings = belongings
         self._termination_seconds = termination_seconds
 
     async def check_all(self, desired: Desired, rules: DriftRules) -> Found:
@@ -83,11 +87,14 @@ class DriftChecker:
         return {key_of(obj): found for obj, found in zip(objects, answers, strict=True)}
 
     async def correct(self, desired: Desired, found: Found) -> None:
-        """Apply what was changed or is missing, delete what is extra. Raises StepFailed."""
+        """Apply what was changed or is missing, delete what is extra. Raises StepFailed, also for
+        what another extension has by now, which is left alone."""
         failure = ReasonCode.DRIFT_CORRECTION_FAILED
         wrong = [desired.objects[key] for key in found if key in desired.objects]
         try:
             kube = acting_for(self._kube, desired.as_user)
+            others = await self._others(desired.extension, wrong)
+            wrong = [obj for obj in wrong if key_of(obj) not in others]
             for manager in dict.fromkeys(desired.manager_of(key_of(obj)) for obj in wrong):
                 some = [obj for obj in wrong if desired.manager_of(key_of(obj)) == manager]
                 await apply_objects(kube, some, failure=failure, force=True, manager=manager)
@@ -100,6 +107,18 @@ class DriftChecker:
             await delete_objects(kube, desired.extension, refs, seconds=self._termination_seconds)
         except KubeError as error:
             raise StepFailed(failure, str(error)) from error
+        for key, owner in others.items():
+            raise StepFailed(failure, f"{key} belongs to the extension {owner.extension}")
+
+    async def _others(self, extension: str, objects: Sequence[Object]) -> dict[ObjectKey, Owner]:
+        """Which of these another extension has."""
+        live = await bounded_gather([get_or_none(self._kube, obj) for obj in objects])
+        found = {}
+        for obj in live:
+            owner = obj and await self._belongings.owner(extension, obj)
+            if obj and owner:
+                found[key_of(obj)] = owner
+        return found
 
     async def _check(
         self, desired: Desired, obj: Object, rules: DriftRules, live: Object | None

@@ -21,6 +21,7 @@ from agent.drivers.overlays import Overlays
 from agent.errors import KubeError
 from agent.kube.client import KubeClient
 from agent.reconcile.artifact_credentials import ArtifactCredentials
+from agent.reconcile.belongings import Belongings
 from agent.reconcile.drift import DriftChecker
 from agent.reconcile.flux import flux_build
 from agent.reconcile.helm_deployer import HelmDeployer
@@ -100,7 +101,12 @@ class Engine:
         self._sink = sink
         self._settings = settings
         self._clock = clock
-        secrets = ReferencedSecrets(kube, termination_seconds=settings.termination_seconds)
+        # Records are the agent's own; everything else is done in the reconciler's name.
+        self._records = RecordStore(kube.acting_as(None), settings.state_namespace)
+        self._belongings = Belongings(self._records)
+        secrets = ReferencedSecrets(
+            kube, self._belongings, termination_seconds=settings.termination_seconds
+        )
         credentials = ArtifactCredentials(kube, settings.state_namespace)
         self._deployers: Mapping[SourceKind, Deployer] = {
             SourceKind.HELM: OwnChartDeployer(
@@ -111,6 +117,7 @@ class Engine:
                     drivers.charts,
                     secrets,
                     credentials,
+                    self._belongings,
                     prune_cap=settings.prune_cap,
                     own_pending_seconds=settings.own_pending_seconds,
                     foreign_pending_seconds=settings.foreign_pending_seconds,
@@ -133,6 +140,7 @@ class Engine:
             self._kube,
             build,
             secrets,
+            self._belongings,
             prune_cap=self._settings.prune_cap,
             termination_seconds=self._settings.termination_seconds,
         )
@@ -144,9 +152,7 @@ class Engine:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        # Records are the agent's own; everything else is done in the reconciler's name.
-        records = RecordStore(self._kube.acting_as(None), self._settings.state_namespace)
-        await self._prepare(records)
+        await self._prepare(self._records)
         # A group that grows. It is sound in early releases of Python 3.11, too: this task never
         # leaves the block by itself, so a child that fails finds it inside.
         async with asyncio.TaskGroup() as group:
@@ -154,13 +160,15 @@ class Engine:
             surroundings = Surroundings(
                 kube=self._kube,
                 deployers=self._deployers,
-                records=records,
+                records=self._records,
+                belongings=self._belongings,
                 sink=self._sink,
                 settings=self._settings,
                 clock=self._clock,
                 drift=DriftChecker(
                     self._kube,
                     self._clock,
+                    self._belongings,
                     termination_seconds=self._settings.termination_seconds,
                 ),
                 owned=owned,
@@ -183,10 +191,9 @@ class Engine:
     async def remove_all(self) -> AsyncIterator[tuple[str, str]]:
         """Take away everything that was ever applied here, dependents first; gives each
         extension's name and what is to be said of it. Not beside `run`. Raises AgentError."""
-        records = RecordStore(self._kube.acting_as(None), self._settings.state_namespace)
-        for record in dependents_first(await records.load_all()):
+        for record in dependents_first(await self._records.load_all()):
             said = await self._deployers[record.source].remove(record)
-            await records.forget(record.extension)
+            await self._records.forget(record.extension)
             yield record.extension, said
 
     def counters(self) -> ExtensionTally:

@@ -147,7 +147,8 @@ class Guard:
             if EXTENSION_LABEL in labels_of(declared) or is_marked(live, self._desired.extension):
                 continue
             try:
-                await mark(kube, live, self._desired.extension)
+                if await self._s.belongings.owner(self._desired.extension, live) is None:
+                    await mark(kube, live, self._desired.extension)
             except KubeError as error:
                 log.warning("object cannot be labelled", object=str(key), error=str(error)[:300])
 

@@ -20,12 +20,14 @@ from agent.errors import KubeConflict, KubeNotFound, StepFailed, ToolError
 from agent.kube.client import KubeClient
 from agent.reconcile.apply import apply_objects, bounded_gather, live_resource
 from agent.reconcile.artifact_credentials import ArtifactCredentials
+from agent.reconcile.belongings import Belongings
 from agent.reconcile.edited_keys import forget_restorer, make_way_where_refused
 from agent.reconcile.helm_failures import (
     helm_failure,
     is_passing,
     is_refused,
     lacks_kind,
+    someone_elses,
     uninstall_failure,
 )
 from agent.reconcile.hook_trouble import with_hook_trouble
@@ -33,6 +35,8 @@ from agent.reconcile.live import get_or_none
 from agent.reconcile.marking import is_marked, mark
 from agent.reconcile.namespaces import refuse_forbidden
 from agent.reconcile.objects import (
+    HELM_NAME_ANNOTATION,
+    HELM_NAMESPACE_ANNOTATION,
     MANAGED_BY_LABEL,
     Object,
     ObjectRef,
@@ -71,8 +75,6 @@ log = get_logger(__name__)
 
 HELM_MANAGER = "helm"
 """The field manager of helm's own server-side apply."""
-_RELEASE_NAME = "meta.helm.sh/release-name"
-_RELEASE_NAMESPACE = "meta.helm.sh/release-namespace"
 _HOOK_SECONDS_MIN = 30.0
 _REMOVE_SECONDS = 120.0
 
@@ -87,6 +89,7 @@ class HelmDeployer:
         charts: Charts,
         secrets: ReferencedSecrets,
         credentials: ArtifactCredentials,
+        belongings: Belongings,
         *,
         prune_cap: int,
         own_pending_seconds: float,
@@ -97,6 +100,7 @@ class HelmDeployer:
         self._charts = charts
         self._secrets = secrets
         self._credentials = credentials
+        self._belongings = belongings
         self._prune_cap = prune_cap
         self._own_pending = own_pending_seconds
         self._foreign_pending = foreign_pending_seconds
@@ -271,11 +275,19 @@ class HelmDeployer:
         try:
             await self._upgrade_over_edits(work, target, upgrade)
         except ToolError as error:
-            failed = helm_failure(error, first=first)
+            failed = await self._failure(work, error, first=first)
             raise await with_hook_trouble(
                 self._kube, failed, namespace, work.name, before=revisions
             ) from error
         return work
+
+    async def _failure(self, work: Work, error: ToolError, *, first: bool) -> StepFailed:
+        """What helm's words mean. Raises StepFailed(ApplyConflict) where another extension has what
+        helm did not make."""
+        named = someone_elses(error)
+        if named is not None:
+            await self._belongings.refuse_named(work.name, *named)
+        return helm_failure(error, first=first)
 
     async def _upgrade_over_edits(self, work: Work, target: HelmTarget, upgrade: Upgrade) -> None:
         """Upgrade, and once more where edits of lists' keys stood in the way. Raises ToolError."""
@@ -327,7 +339,7 @@ class HelmDeployer:
         try:
             rendered = await self._render(work, chart, target, upgrade, with_crds=brings_crds)
         except ToolError as error:
-            raise helm_failure(error, first=first) from error
+            raise await self._failure(work, error, first=first) from error
         objects = await placed_objects(self._kube, rendered, work.spec.namespace)
         keys = [key_of(obj) for obj in objects]
         refuse_forbidden(work.spec.namespace, keys, allowed)
@@ -436,7 +448,7 @@ class HelmDeployer:
         if live is None or live["metadata"].get("deletionTimestamp"):
             return False
         marks = live["metadata"].get("annotations") or {}
-        return (marks.get(_RELEASE_NAME), marks.get(_RELEASE_NAMESPACE)) == (
+        return (marks.get(HELM_NAME_ANNOTATION), marks.get(HELM_NAMESPACE_ANNOTATION)) == (
             work.name,
             work.spec.namespace,
         )
@@ -460,7 +472,10 @@ class HelmDeployer:
             live = await self._kube.get(resource, key.name, key.namespace or None)
             kube = acting_for(self._kube, work.as_user)
             live = await forget_restorer(kube, resource, live)
-            return live if is_marked(live, work.name) else await mark(kube, live, work.name)
+            if is_marked(live, work.name):
+                return live
+            await self._belongings.refuse_others(work.name, [live])
+            return await mark(kube, live, work.name)
         except (KubeNotFound, KubeConflict):
             return None
 
@@ -501,7 +516,7 @@ def _as_helm_applies(obj: Object, release: str, namespace: str) -> Object:
     annotations = stamped["metadata"].get("annotations") or {}
     stamped["metadata"]["annotations"] = {
         **annotations,
-        _RELEASE_NAME: release,
-        _RELEASE_NAMESPACE: namespace,
+        HELM_NAME_ANNOTATION: release,
+        HELM_NAMESPACE_ANNOTATION: namespace,
     }
     return stamped

@@ -45,6 +45,9 @@ _PASSING = (
 """What client-go says of a server that answers with 429 or 5xx, or does not answer."""
 _NO_KIND = "no matches for kind"
 _REFUSED = re.compile(r'"[^"\n]+" is invalid: ')
+_SOMEONE_ELSES = re.compile(
+    r'(\w+) "([^"\n]+)" in namespace "([^"\n]*)" exists and cannot be imported'
+)
 _CONFLICT = re.compile(r'conflicts? with "([^"]+)"[^:]*:\s*((?:-?\s*\.[^\n]+\n?)+)')
 
 
@@ -78,6 +81,12 @@ def is_passing(error: ToolError) -> bool:
     may stand what hooks have logged."""
     verdict = error.output.rpartition("Error: ")[2]
     return any(mark in verdict for mark in _PASSING)
+
+
+def someone_elses(error: ToolError) -> tuple[str, str, str] | None:
+    """Kind, namespace and name of the object that helm does not take, for it did not make it."""
+    found = _SOMEONE_ELSES.search(error.output)
+    return (found[1], found[3], found[2]) if found else None
 
 
 def is_refused(error: ToolError) -> bool:

@@ -17,7 +17,8 @@ from agent.errors import KubeForbidden, StepFailed
 from agent.kube.client import FIELD_MANAGER, KubeClient
 from agent.reconcile.apply import apply_objects, bounded_gather
 from agent.reconcile.artifact_credentials import ArtifactCredentials
-from agent.reconcile.live import get_or_none
+from agent.reconcile.belongings import Belongings
+from agent.reconcile.live import get_or_none, load_live
 from agent.reconcile.namespaces import refuse_forbidden
 from agent.reconcile.objects import (
     EXTENSION_LABEL,
@@ -65,6 +66,7 @@ class ManifestDeployer:
         kube: KubeClient,
         build: Build,
         secrets: ReferencedSecrets,
+        belongings: Belongings,
         *,
         prune_cap: int,
         termination_seconds: float,
@@ -72,6 +74,7 @@ class ManifestDeployer:
         self._kube = kube
         self._make = build
         self._secrets = secrets
+        self._belongings = belongings
         self._prune_cap = prune_cap
         self._termination_seconds = termination_seconds
 
@@ -98,21 +101,23 @@ class ManifestDeployer:
                 as_user=work.as_user,
                 fetch_seconds=built - started,
             )
-        unwanted = superfluous((item.ref for item in work.record.inventory), map(key_of, objects))
-        refuse_above_cap(work.record.guarded(), map(key_of, objects), self._prune_cap)
-        found = work.record.found | await self._found_anew(work, objects)
+        keys = [key_of(obj) for obj in objects]
+        unwanted = superfluous((item.ref for item in work.record.inventory), keys)
+        refuse_above_cap(work.record.guarded(), keys, self._prune_cap)
         wanted = [ref_of(obj) for obj in objects]
-        union = _with_inventory(work.record, [*wanted, *unwanted], found, content_digest=None)
-        await work.save(union)
-        await ensure_namespace(self._kube, work.spec.namespace)
         kube = acting_for(self._kube, work.as_user)
-        live = await apply_objects(
-            kube,
-            objects,
-            failure=_failure(action),
-            # Where drift is corrected, the declared value wins anyway.
-            force=work.spec.drift.mode is DriftMode.CORRECT,
-        )
+        with self._belongings.applying(work.name, keys):
+            found = work.record.found | await self._found_anew(work, objects)
+            union = _with_inventory(work.record, [*wanted, *unwanted], found, content_digest=None)
+            await work.save(union)
+            await ensure_namespace(self._kube, work.spec.namespace)
+            live = await apply_objects(
+                kube,
+                objects,
+                failure=_failure(action),
+                # Where drift is corrected, the declared value wins anyway.
+                force=work.spec.drift.mode is DriftMode.CORRECT,
+            )
         await delete_objects(
             kube, work.name, unwanted, seconds=self._termination_seconds, found=found
         )
@@ -145,12 +150,29 @@ class ManifestDeployer:
         return REMOVED
 
     async def _found_anew(self, work: Work, objects: Sequence[Object]) -> frozenset[ObjectKey]:
-        """Those of the objects that are not in the inventory yet, and that someone else made."""
+        """Those of the objects that are not in the inventory yet, and that someone else made.
+        Raises StepFailed(ApplyConflict) where another extension has one of all these objects."""
         known = {item.ref.key for item in work.record.inventory}
         new = [obj for obj in objects if key_of(obj) not in known]
         kube = acting_for(self._kube, work.as_user)
-        answers = await bounded_gather([_is_others(kube, obj, work.name) for obj in new])
-        return frozenset(key_of(obj) for obj, others in zip(new, answers, strict=True) if others)
+        seen = await bounded_gather([_look(kube, obj) for obj in new])
+        live = [*(obj for obj in seen if obj), *await self._known_live(work, objects, known)]
+        await self._belongings.refuse_others(work.name, live)
+        return frozenset(
+            key_of(obj)
+            for obj, there in zip(new, seen, strict=True)
+            if there is not None and not (there and is_ours(there, work.name))
+        )
+
+    async def _known_live(
+        self, work: Work, objects: Sequence[Object], known: Collection[ObjectKey]
+    ) -> list[Object]:
+        """The live objects of the inventory that are still wanted, where the agent may look."""
+        wanted = [obj for obj in objects if key_of(obj) in known]
+        try:
+            return list((await load_live(self._kube, work.name, wanted)).values())
+        except KubeForbidden:
+            return []
 
     async def _build(self, work: Work) -> list[Object]:
         objects = await self._make(work)
@@ -160,13 +182,13 @@ class ManifestDeployer:
         return [*secrets, *(_labelled(obj, work.name) for obj in objects)]
 
 
-async def _is_others(kube: KubeClient, obj: Object, extension: str) -> bool:
-    """Whether someone else has made it; who may not look has to suppose so."""
+async def _look(kube: KubeClient, obj: Object) -> Object | None:
+    """The live object, None where there is none, and an empty one for who may not look: they have
+    to suppose that someone else has made it."""
     try:
-        live = await get_or_none(kube, obj)
+        return await get_or_none(kube, obj)
     except KubeForbidden:
-        return True
-    return live is not None and not is_ours(live, extension)
+        return {}
 
 
 def _labelled(obj: Object, extension: str) -> Object:

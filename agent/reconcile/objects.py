@@ -14,8 +14,12 @@ EXTENSION_LABEL = "arcbridge.io/extension"
 """On every object of an extension; its value is the extension's name."""
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 PRUNE_ANNOTATION = "arcbridge.io/prune"
-_HELM_POLICY_ANNOTATION = "helm.sh/resource-policy"
 """`disabled` keeps an object when the extension no longer has it."""
+_HELM_POLICY_ANNOTATION = "helm.sh/resource-policy"
+"""Helm's own word for that: `keep`."""
+HELM_NAME_ANNOTATION = "meta.helm.sh/release-name"
+"""The release that helm made the object for."""
+HELM_NAMESPACE_ANNOTATION = "meta.helm.sh/release-namespace"
 
 _ORDER = (
     "Namespace",

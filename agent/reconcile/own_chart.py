@@ -19,7 +19,7 @@ from agent.errors import KubeAlreadyExists, KubeNotFound, StepFailed
 from agent.kube.client import KubeClient
 from agent.kube.discovery import Resource
 from agent.reconcile.helm_deployer import HelmDeployer
-from agent.reconcile.objects import Object
+from agent.reconcile.objects import HELM_NAME_ANNOTATION, Object
 from agent.reconcile.record import ExtensionRecord
 from agent.reconcile.releases import (
     DESCRIPTION,
@@ -49,7 +49,6 @@ _LOOK_SECONDS = 5.0
 _SPARE_SECONDS = 300.0
 """For the Job's pod to start, for helm, and for going back."""
 _GONE = {"type": "Failed", "status": "True", "reason": "Deleted", "message": "it is gone"}
-_RELEASE_NAME = "meta.helm.sh/release-name"
 
 
 @dataclass(frozen=True)
@@ -209,7 +208,7 @@ class OwnChartDeployer:
                 " upgraded from inside",
                 final=True,
             ) from error
-        owner = (live["metadata"].get("annotations") or {}).get(_RELEASE_NAME, RELEASE)
+        owner = (live["metadata"].get("annotations") or {}).get(HELM_NAME_ANNOTATION, RELEASE)
         if owner != RELEASE:
             raise StepFailed(
                 ReasonCode.UPGRADE_FAILED,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import Field, ValidationError
@@ -199,13 +199,8 @@ class RecordStore:
     async def load(self, extension: str) -> ExtensionRecord | None:
         """The record, or None where there is none that can be read."""
         try:
-            found = await self._kube.get(_CONFIG_MAPS, _PREFIX + extension, self._namespace)
+            return _read(await self._kube.get(_CONFIG_MAPS, _PREFIX + extension, self._namespace))
         except KubeNotFound:
-            return None
-        try:
-            return read_record((found.get("data") or {}).get(_KEY, ""))
-        except ValueError:
-            log.warning("record unreadable, starting anew", extension=extension)
             return None
 
     async def load_all(self) -> tuple[ExtensionRecord, ...]:
@@ -213,8 +208,7 @@ class RecordStore:
         page = await self._kube.list(
             _CONFIG_MAPS, self._namespace, label_selector=f"{RECORD_LABEL}=extension"
         )
-        names = [item["metadata"]["name"].removeprefix(_PREFIX) for item in page.items]
-        found = [await self.load(name) for name in names]
+        found = map(_read, page.items)
         return tuple(record for record in found if record is not None)
 
     async def save(self, record: ExtensionRecord) -> None:
@@ -237,3 +231,11 @@ class RecordStore:
             await self._kube.delete(_CONFIG_MAPS, _PREFIX + extension, self._namespace)
         except KubeNotFound:
             return
+
+
+def _read(config_map: dict[str, Any]) -> ExtensionRecord | None:
+    try:
+        return read_record((config_map.get("data") or {}).get(_KEY, ""))
+    except ValueError:
+        log.warning("record unreadable, starting anew", record=config_map["metadata"]["name"])
+        return None

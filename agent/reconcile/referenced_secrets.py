@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from agent.errors import KubeNotFound, StepFailed
 from agent.kube.client import KubeClient
 from agent.reconcile.apply import apply_objects
+from agent.reconcile.belongings import Belongings
+from agent.reconcile.live import load_live
 from agent.reconcile.namespaces import refuse_forbidden
 from agent.reconcile.objects import (
     EXTENSION_LABEL,
@@ -32,8 +34,11 @@ from shared.contract.reasons import ReasonCode
 class ReferencedSecrets:
     """Makes, applies and deletes these objects."""
 
-    def __init__(self, kube: KubeClient, *, termination_seconds: float) -> None:
+    def __init__(
+        self, kube: KubeClient, belongings: Belongings, *, termination_seconds: float
+    ) -> None:
         self._kube = kube
+        self._belongings = belongings
         self._termination_seconds = termination_seconds
 
     async def build(self, work: Work) -> list[Object]:
@@ -59,9 +64,12 @@ class ReferencedSecrets:
             return work.record
         union = dict.fromkeys([*work.record.secrets, *_items(objects)])
         record = work.record.model_copy(update={"secrets": tuple(union)})
-        await work.save(record)
         kube = acting_for(self._kube, work.as_user)
-        await apply_objects(kube, objects, failure=failure, force=True)
+        with self._belongings.applying(work.name, map(key_of, objects)):
+            live = await load_live(self._kube, work.name, objects)
+            await self._belongings.refuse_others(work.name, live.values())
+            await work.save(record)
+            await apply_objects(kube, objects, failure=failure, force=True)
         return record
 
     async def prune(self, work: Work, objects: Sequence[Object]) -> ExtensionRecord:

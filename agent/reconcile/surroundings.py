@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from agent.clock import Clock
 from agent.kube.client import KubeClient
+from agent.reconcile.belongings import Belongings
 from agent.reconcile.drift import DriftChecker
 from agent.reconcile.owned import OwnedObjects
 from agent.reconcile.record import RecordStore, SourceKind
@@ -27,6 +28,7 @@ class Surroundings:
     clock: Clock
     drift: DriftChecker
     owned: OwnedObjects
+    belongings: Belongings
     slots: asyncio.Semaphore
     """How many extensions are applied at once; waiting for readiness takes no slot."""
     missing_dependency: Callable[[tuple[str, ...]], str | None]
