@@ -11,6 +11,7 @@ from agent.enrol.installation import take_up_installation
 from agent.errors import KubeError
 from agent.journal.journal import Journal
 from agent.kube.client import KubeClient
+from agent.lease.record import Term
 from agent.member import Member, NewReconciler, ResourceReplaced
 from agent.metrics import AgentMetrics
 from agent.settings import AgentProcessSettings
@@ -30,7 +31,7 @@ class Leader:
     clock: Clock
     metrics: AgentMetrics
     new_reconciler: NewReconciler
-    term: Callable[[], int]
+    term: Callable[[], Term]
     """Of the lease that this replica leads by."""
 
     async def run(self) -> None:

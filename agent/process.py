@@ -6,11 +6,12 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from agent.clock import SystemClock
+from agent.credentials.secret import IDENTITY_SECRET, read_secret
 from agent.health import HealthServer
 from agent.kube.client import KubeClient
 from agent.leader import Leader
@@ -46,6 +47,7 @@ async def _take_part(settings: AgentProcessSettings, kube: KubeClient) -> None:
         settings.lease_seconds,
         clock,
         on_leading=metrics.leading.set,
+        was_led=has_an_identity(kube, settings.namespace),
     )
     # A plain handler, not the loop's: it must run before anything that waits in the loop does.
     signal.signal(signal.SIGCONT, lambda *_: elector.check_after_pause())
@@ -61,6 +63,15 @@ async def _take_part(settings: AgentProcessSettings, kube: KubeClient) -> None:
         with _ready_file(settings.ready_file, port):
             log.info("agent started", instance=settings.instance, port=port)
             await elector.run(leader.run)
+
+
+def has_an_identity(kube: KubeClient, namespace: str) -> Callable[[], Awaitable[bool]]:
+    """Asks whether the agent has, or has asked for, an identity: then one of it has led."""
+
+    async def ask() -> bool:
+        return bool(await read_secret(kube, namespace, IDENTITY_SECRET))
+
+    return ask
 
 
 def reconcilers(settings: AgentProcessSettings, kube: KubeClient) -> Callable[[StatusSink], Engine]:

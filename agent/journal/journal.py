@@ -23,6 +23,7 @@ from agent.backoff import Backoff
 from agent.clock import Clock
 from agent.ids import RANDOM_BYTES, uuid7
 from agent.journal.store import JournalLimits, JournalStore, JournalUnwritable, Totals
+from agent.lease.record import Term
 from agent.reconcile.seam import EventDraft
 from shared.contract.desired import DesiredDocument
 from shared.contract.status import StatusEvent
@@ -84,14 +85,14 @@ class Journal:
         """What waits to be acknowledged."""
         return self._totals
 
-    async def begin_term(self, term: int) -> None:
+    async def begin_term(self, term: Term) -> None:
         """Forget document and events if another replica led since they were written.
 
         To act on them would undo what it did, and to report them would hide what it reported.
         Both are had again: the document from the control plane, the state from the cluster.
         """
         if not await self._write(lambda: self._store.begin_term(term)):
-            log.info("another replica led meanwhile, the journal begins anew", term=term)
+            log.info("another replica led meanwhile, the journal begins anew", term=term.to_text())
             self._document = None
             self._acknowledged = 0
 

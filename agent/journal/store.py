@@ -17,6 +17,7 @@ from typing import Any
 
 from agent.errors import AgentError
 from agent.journal.queries import load_queries
+from agent.lease.record import Term
 from shared.contract.status import StatusEvent
 from shared.telemetry.logs import get_logger
 
@@ -113,21 +114,18 @@ class JournalStore:
         with self._transaction():
             self._db.execute(_QUERIES["drop_event"], {"sequence": sequence})
 
-    def begin_term(self, term: int) -> bool:
-        """Take the journal up under a lease of this term; whether its content still counts.
-
-        Terms grow by one with each change of holder: one that gave the lease back and took it
-        again is one further, one in whose absence another led is two or more.
-        """
+    def begin_term(self, term: Term) -> bool:
+        """Take the journal up under a lease of this term; whether its content still counts: it
+        does unless another replica led in between."""
         last = self.get("term")
-        counts = last is None or term - int(last) in (0, 1)
+        counts = last is None or term.follows(Term.read(last))
         with self._transaction():
             if not counts:
                 self._db.execute(_QUERIES["forget_events"])
                 self._db.execute(_QUERIES["put_state"], {"name": "document", "value": ""})
                 # What the other one had acknowledged is counted otherwise.
                 self._db.execute(_QUERIES["put_state"], {"name": "acknowledged", "value": "0"})
-            self._db.execute(_QUERIES["put_state"], {"name": "term", "value": str(term)})
+            self._db.execute(_QUERIES["put_state"], {"name": "term", "value": term.to_text()})
         return counts
 
     def totals(self) -> Totals:

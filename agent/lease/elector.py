@@ -3,6 +3,9 @@
 A leader that cannot renew stops at two thirds of the lease, and has the last third to let go of
 what it does. One that does not manage, or that wakes from a pause longer than its lease, ends the
 process on the spot: another leader may be at work, and what this one holds is old.
+
+Where the Lease is gone, deleted by a person or not part of a restore, its holder makes it anew and
+goes on; everybody else waits as long as it would have lasted, for the holder knows nothing yet.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from typing import Any
 from agent.clock import Clock
 from agent.errors import KubeAlreadyExists, KubeConflict, KubeError, KubeNotFound
 from agent.kube.client import KubeClient
-from agent.lease.record import API_VERSION, KIND, LeaseRecord, lease_body
+from agent.lease.record import API_VERSION, KIND, LeaseRecord, Term, lease_body
 from shared.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -26,6 +29,7 @@ LEASE_NAME = "arcbridge-agent"
 EXIT_LEASE_LOST = 75
 """EX_TEMPFAIL of sysexits.h: start me again."""
 RELEASE_SECONDS = 5.0
+_NONE_YET = Term("", 0)
 
 
 @dataclass
@@ -38,12 +42,16 @@ class Elector:
     lease_seconds: float
     clock: Clock
     on_leading: Callable[[bool], None]
+    was_led: Callable[[], Awaitable[bool]]
+    """Whether this cluster's agent ever had a leader: then a Lease that is missing was deleted."""
     exit_at_once: Callable[[int], None] = os._exit
-    term: int = 0
-    """Of the lease that is held: grows with each change of holder."""
+    term: Term = _NONE_YET
+    """Of the lease that is held."""
     _renewed_at: float | None = None
     _seen_version: str = ""
     _seen_at: float = 0.0
+    _seen_seconds: float = 0.0
+    _missing_since: float | None = None
 
     @property
     def leading(self) -> bool:
@@ -132,32 +140,48 @@ class Elector:
         try:
             record = LeaseRecord.read(await self.kube.get(resource, LEASE_NAME, self.namespace))
         except KubeNotFound:
-            return await self._create()
+            return await self._create_unless_held()
+        self._missing_since, self._seen_seconds = None, record.duration_seconds
         if record.version != self._seen_version:
             self._seen_version, self._seen_at = record.version, self.clock.monotonic()
         unchanged = self.clock.monotonic() - self._seen_at
+        if self._renewed_at is not None and record.holder != self.instance:
+            # Someone took it, although it had not ended here; it may even be free again. What this
+            # one holds is older than what the other one did: step down at once.
+            log.warning("lease was taken", holder=record.holder)
+            ending = self.clock.monotonic() - self.lease_seconds * 2 / 3
+            self._renewed_at = min(self._renewed_at, ending)
+            return False
         if not record.may_be_taken(self.instance, unchanged):
-            if self.leading:
-                # Someone took it, although it had not ended here: step down at once.
-                log.warning("lease was taken", holder=record.holder)
-                self._renewed_at = self.clock.monotonic() - self.lease_seconds * 2 / 3
             return False
         body = self._body(self.instance, record, taken=record.holder != self.instance)
         try:
             await self.kube.replace(resource, body)
         except KubeConflict:
             return False
-        self.term = body["spec"]["leaseTransitions"]
+        self.term = Term(record.uid, body["spec"]["leaseTransitions"])
         return True
 
-    async def _create(self) -> bool:
+    async def _create_unless_held(self) -> bool:
+        if not self.leading and not await self._is_free():
+            return False
         resource = await self.kube.resource(API_VERSION, KIND)
         try:
-            await self.kube.create(resource, self._body(self.instance, None, taken=True))
+            made = await self.kube.create(resource, self._body(self.instance, None, taken=True))
         except (KubeAlreadyExists, KubeConflict):
             return False
-        self.term = 0
+        record = LeaseRecord.read(made)
+        self.term = Term(record.uid, record.transitions)
         return True
+
+    async def _is_free(self) -> bool:
+        """Whether a Lease that is missing is nobody's."""
+        if self._missing_since is None:
+            self._missing_since = self.clock.monotonic()
+        if not self._seen_version and not await self.was_led():
+            return True
+        missing = self.clock.monotonic() - self._missing_since
+        return missing >= max(self.lease_seconds, self._seen_seconds)
 
     async def _release(self) -> None:
         resource = await self.kube.resource(API_VERSION, KIND)

@@ -15,12 +15,41 @@ KIND = "Lease"
 
 
 @dataclass(frozen=True)
+class Term:
+    """One holder's time: which Lease, and how many holders it had before.
+
+    A Lease that is deleted and made anew counts from 0 again, so numbers alone would repeat.
+    """
+
+    lease: str
+    """Its uid."""
+    number: int
+
+    def follows(self, earlier: Term) -> bool:
+        """Whether nobody else led in between: it is the same term, or that of a holder which gave
+        the lease back and took it again."""
+        return self.lease == earlier.lease and self.number - earlier.number in (0, 1)
+
+    def to_text(self) -> str:
+        """As it is kept."""
+        return f"{self.number} {self.lease}"
+
+    @classmethod
+    def read(cls, text: str) -> Term:
+        """What `to_text` wrote; of a number alone nobody knows which Lease it was of."""
+        number, _, lease = text.partition(" ")
+        return cls(lease or "unknown", int(number))
+
+
+@dataclass(frozen=True)
 class LeaseRecord:
     """What a Lease says."""
 
     holder: str
     duration_seconds: float
     transitions: int
+    uid: str
+    """Of the object: one that was deleted and made anew is another."""
     version: str
     """Its resourceVersion: a change of any kind."""
 
@@ -32,6 +61,7 @@ class LeaseRecord:
             holder=spec.get("holderIdentity") or "",
             duration_seconds=float(spec.get("leaseDurationSeconds") or 0),
             transitions=int(spec.get("leaseTransitions") or 0),
+            uid=obj["metadata"].get("uid", ""),
             version=obj["metadata"].get("resourceVersion", ""),
         )
 

@@ -51,7 +51,9 @@ async def test_of_two_agents_with_one_identity_the_newest_session_counts(site: S
     await eventually(lambda: len(plane.streams) == 2, "both have streamed")
     await eventually(lambda: len(plane.open_streams()) == 1, "one is left")
     assert plane.open_streams() == [plane.streams[-1]]
-    assert site.agents[0].logged("stream ended")[0]["fields"]["end"] == "duplicate"
+    loser = site.agents[0]
+    await eventually(lambda: loser.logged("stream ended"), "the loser says so")
+    assert loser.logged("stream ended")[0]["fields"]["end"] == "duplicate"
     # The loser does not come back at once, to take turns with the winner.
     await asyncio.sleep(3)
     assert len(plane.streams) == 2

@@ -12,6 +12,7 @@ import pytest
 
 from agent.journal.journal import Journal
 from agent.journal.store import FILE_NAME, JournalLimits, JournalStore, JournalUnwritable
+from agent.lease.record import Term
 from shared.contract.desired import DesiredDocument
 from shared.contract.states import ExtensionPhase
 from tests.unit.agent_link.conftest import FakeClock, draft
@@ -64,16 +65,16 @@ async def test_what_was_acknowledged_survives_a_restart_and_not_another_leader(
     tmp_path: Path, clock: FakeClock
 ) -> None:
     async with Journal.open(tmp_path, clock) as journal:
-        await journal.begin_term(1)
+        await journal.begin_term(Term("lease", 1))
         for _ in range(3):
             await journal.record(draft())
         await journal.acknowledge(2)
         await journal.acknowledge(1)
         assert journal.acknowledged == 2
     async with Journal.open(tmp_path, clock) as journal:
-        await journal.begin_term(2)
+        await journal.begin_term(Term("lease", 2))
         assert journal.acknowledged == 2
-        await journal.begin_term(9)
+        await journal.begin_term(Term("lease", 9))
         assert journal.acknowledged == 0
     assert (await reopen(tmp_path, clock)).acknowledged == 0
 
@@ -132,12 +133,12 @@ async def test_what_was_kept_counts_only_if_nobody_else_led_meanwhile(
 ) -> None:
     """Term 5 after 4 is the same replica that gave the lease back and took it again."""
     async with Journal.open(tmp_path, clock) as journal:
-        await journal.begin_term(4)
+        await journal.begin_term(Term("lease", 4))
         await journal.record(draft())
         await journal.keep_document(DOCUMENT)
         await journal.keep_epoch(3)
     async with Journal.open(tmp_path, clock) as journal:
-        await journal.begin_term(later)
+        await journal.begin_term(Term("lease", later))
         assert bool(await journal.pending(9)) is counts
         assert journal.document == (DOCUMENT if counts else None)
         await journal.record(draft())

@@ -30,11 +30,13 @@ class OneLease:
             raise KubeNotFound("no lease", status=404)
         return self.object
 
-    async def create(self, resource: str, body: dict[str, Any]) -> None:
+    async def create(self, resource: str, body: dict[str, Any]) -> dict[str, Any]:
         self._answer()
         if self.object is not None:
             raise KubeAlreadyExists("there is one", status=409)
         self._store(body)
+        assert self.object is not None
+        return self.object
 
     async def replace(self, resource: str, body: dict[str, Any]) -> None:
         self._answer()
@@ -64,6 +66,10 @@ class RealSleepClock(FakeClock):
         await asyncio.sleep(0)
 
 
+async def never_led() -> bool:
+    return False
+
+
 def elector(lease: OneLease, clock: FakeClock, name: str, exits: list[int]) -> Elector:
     return Elector(
         lease,  # type: ignore[arg-type]  # what of KubeClient the elector uses
@@ -72,6 +78,7 @@ def elector(lease: OneLease, clock: FakeClock, name: str, exits: list[int]) -> E
         SECONDS,
         clock,
         on_leading=lambda _: None,
+        was_led=never_led,
         exit_at_once=exits.append,
     )
 
@@ -108,19 +115,25 @@ async def test_a_silent_holder_is_followed_after_its_lease_and_not_before(
     assert LeaseRecord.read(lease.object or {}).transitions == 1
 
 
+async def give_back(holder: Elector) -> None:
+    """As a holder does that stops."""
+    holder._renewed_at = None
+    await holder._release()
+
+
 async def test_terms_tell_whether_another_led_meanwhile(lease: OneLease, clock: FakeClock) -> None:
     first, second = elector(lease, clock, "a", []), elector(lease, clock, "b", [])
     await first._try()
     await first._try()
-    assert first.term == 0
-    await first._release()
+    assert first.term.number == 0
+    await give_back(first)
     await first._try()
-    assert first.term == 1
-    await first._release()
+    assert first.term.number == 1
+    await give_back(first)
     await second._try()
-    await second._release()
+    await give_back(second)
     await first._try()
-    assert (second.term, first.term) == (2, 3)
+    assert (second.term.number, first.term.number) == (2, 3)
 
 
 async def test_a_holder_that_renews_is_never_followed(lease: OneLease, clock: FakeClock) -> None:
@@ -192,7 +205,7 @@ def test_a_lease_without_a_holder_is_free() -> None:
 
 
 def test_renewing_keeps_the_number_of_transitions() -> None:
-    record = LeaseRecord("a", SECONDS, 3, "7")
+    record = LeaseRecord("a", SECONDS, 3, "uid", "7")
     renewed = lease_body("n", "s", holder="a", seconds=15, now=NOW, before=record, taken=False)
     assert renewed["spec"]["leaseTransitions"] == 3
     assert renewed["metadata"]["resourceVersion"] == "7"
