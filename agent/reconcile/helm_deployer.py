@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -35,6 +36,7 @@ from agent.reconcile.live import get_or_none
 from agent.reconcile.marking import is_marked, mark
 from agent.reconcile.namespaces import refuse_forbidden
 from agent.reconcile.objects import (
+    EXTENSION_LABEL,
     HELM_NAME_ANNOTATION,
     HELM_NAMESPACE_ANNOTATION,
     MANAGED_BY_LABEL,
@@ -42,6 +44,7 @@ from agent.reconcile.objects import (
     ObjectRef,
     key_of,
     labelled,
+    labels_of,
     ref_of,
 )
 from agent.reconcile.placement import ensure_namespace, placed_objects
@@ -56,6 +59,7 @@ from agent.reconcile.releases import (
     ReleaseState,
     Revision,
     decode_release,
+    failed_before,
     find_releases,
     load_revisions,
     made_by_agent,
@@ -138,9 +142,11 @@ class HelmDeployer:
             fetched = time.monotonic()
             work = await self._act(work, chart, secrets, first=action is Action.INSTALL)
             work = replace(work, record=await self._secrets.prune(work, secrets))
-        release = await self._deployed(work)
+        revisions = await self._deployed(work)
+        release = decode_release(revisions[0].secret)
         objects = await self._objects(work, release)
-        await self._delete_forgotten(work, release, objects)
+        half_made = await self._half_made(work, failed_before(revisions))
+        await self._delete_forgotten(work, release, objects, half_made)
         refuse_twice(secrets, map(key_of, objects))
         record = await self._remember(work, objects)
         live = [
@@ -409,12 +415,21 @@ class HelmDeployer:
                 passing=is_passing(error),
             ) from error
 
-    async def _deployed(self, work: Work) -> dict[str, Any]:
-        """The deployed revision as helm keeps it."""
+    async def _deployed(self, work: Work) -> list[Revision]:
+        """The release's revisions, the first of which is deployed."""
         revisions = await load_revisions(self._kube, work.spec.namespace, work.name)
         if not revisions or revisions[0].status != "deployed":
             raise StepFailed(ReasonCode.UPGRADE_FAILED, "the release is not deployed after all")
-        return decode_release(revisions[0].secret)
+        return revisions
+
+    async def _half_made(self, work: Work, failed: list[Revision]) -> list[ObjectRef]:
+        """What revisions that failed may have made."""
+        refs = []
+        for revision in failed:
+            with suppress(StepFailed):  # helm itself made nothing of what cannot be placed
+                objects = await self._objects(work, decode_release(revision.secret))
+                refs += [ref_of(obj) for obj in objects]
+        return refs
 
     async def _objects(self, work: Work, release: dict[str, Any]) -> list[Object]:
         """The objects of a release, hooks apart, as helm applies them."""
@@ -423,35 +438,43 @@ class HelmDeployer:
         return [_as_helm_applies(obj, work.name, work.spec.namespace) for obj in objects]
 
     async def _delete_forgotten(
-        self, work: Work, release: dict[str, Any], objects: list[Object]
+        self,
+        work: Work,
+        release: dict[str, Any],
+        objects: list[Object],
+        half_made: list[ObjectRef],
     ) -> None:
         """Delete what the extension had and helm left behind: helm passes over what it may not
-        delete, and over revisions that it cannot read. Raises StepFailed(PruneFailed)."""
-        before = [item.ref for item in work.record.inventory]
+        delete, over revisions that it cannot read, and over what an upgrade made that failed.
+        Raises StepFailed(PruneFailed)."""
+        before = [*(item.ref for item in work.record.inventory), *half_made]
         if not superfluous(before, map(key_of, objects)):
             return
         texts = [str(hook.get("manifest", "")) for hook in release.get("hooks") or ()]
         hooks = await placed_objects(self._kube, "\n---\n".join(texts), work.spec.namespace)
         unwanted = superfluous(before, map(key_of, (*objects, *hooks)))
-        answers = await bounded_gather([self._is_left(work, ref) for ref in unwanted])
-        left = [ref for ref, is_left in zip(unwanted, answers, strict=True) if is_left]
-        if left:
-            kube = acting_for(self._kube, work.as_user)
-            await delete_objects(kube, work.name, left, seconds=_REMOVE_SECONDS)
+        answers = await bounded_gather([self._left(work, ref) for ref in unwanted])
+        left = [live for live in answers if live is not None]
+        kube = acting_for(self._kube, work.as_user)
+        # What was never deployed has no label yet, and only what has it is deleted.
+        bare = [live for live in left if not is_marked(live, work.name)]
+        await bounded_gather([mark(kube, live, work.name) for live in bare])
+        refs = superfluous(map(ref_of, left), ())
+        await delete_objects(kube, work.name, refs, seconds=_REMOVE_SECONDS)
 
-    async def _is_left(self, work: Work, ref: ObjectRef) -> bool:
-        """Whether helm knows an object as this release's, and nobody is deleting it."""
+    async def _left(self, work: Work, ref: ObjectRef) -> Object | None:
+        """An object that helm knows as this release's, and that nobody is deleting."""
         meta = {"name": ref.name, "namespace": ref.namespace or None}
         live = await get_or_none(
             self._kube, {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": meta}
         )
         if live is None or live["metadata"].get("deletionTimestamp"):
-            return False
+            return None
+        if labels_of(live).get(EXTENSION_LABEL, work.name) != work.name:
+            return None
         marks = live["metadata"].get("annotations") or {}
-        return (marks.get(HELM_NAME_ANNOTATION), marks.get(HELM_NAMESPACE_ANNOTATION)) == (
-            work.name,
-            work.spec.namespace,
-        )
+        release = (marks.get(HELM_NAME_ANNOTATION), marks.get(HELM_NAMESPACE_ANNOTATION))
+        return live if release == (work.name, work.spec.namespace) else None
 
     async def _remember(self, work: Work, objects: list[Object]) -> ExtensionRecord:
         proven = work.record.proven

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import takewhile
 from typing import Any
 
 from agent.errors import KubeForbidden
@@ -122,6 +123,13 @@ def never_taken_over(revisions: Sequence[Revision], extension: str) -> Revision 
     if any(revision.extension == extension for revision in good):
         return None
     return good[0] if good else None
+
+
+def failed_before(revisions: Sequence[Revision]) -> list[Revision]:
+    """The revisions that failed between the newest one and that which was deployed before it: helm
+    forgets what they had made."""
+    earlier = takewhile(lambda revision: revision.status not in _WAS_DEPLOYED, revisions[1:])
+    return [revision for revision in earlier if revision.is_readable]
 
 
 def made_by_agent(revision: Revision) -> bool:
