@@ -111,7 +111,7 @@ class Guard:
         return max(0.0, min(pauses)) if pauses else None
 
     async def _look_at_health(self, desired: DesiredExtension) -> float | None:
-        health = self._observed.health()
+        health = await self._observed.health()
         was_ready = self._reporter.record.phase is ExtensionPhase.READY
         if health.is_ready:
             self._unready_since = None
@@ -128,7 +128,7 @@ class Guard:
         if left > 0 and not health.has_failed:
             return left
         await self._look_again()
-        health = self._observed.health()
+        health = await self._observed.health()
         if health.is_ready:
             return await self._look_at_health(desired)
         self._must_repeat = False

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 from agent.kube.client import KubeClient
 from agent.reconcile.checks import NO_CHECKS, Checks
@@ -10,6 +12,10 @@ from agent.reconcile.health import Health, judge
 from agent.reconcile.live import get_or_none, slim
 from agent.reconcile.objects import Object, ObjectKey, key_of
 from agent.reconcile.owned import Sighting
+
+_CEL_THREADS = ThreadPoolExecutor(2, thread_name_prefix="cel")
+"""Threads of their own, made with the first check: what is slow there delays no other work. Each
+evaluation ends by its budget, so a call that nobody waits for any more ends, too."""
 
 
 class ObservedObjects:
@@ -52,9 +58,13 @@ class ObservedObjects:
         self.moved = True
         return True
 
-    def health(self) -> Health:
-        """The health of the wanted objects."""
-        return judge(self._wanted, self.live, self._checks)
+    async def health(self) -> Health:
+        """The health of the wanted objects; CEL is evaluated beside the loop."""
+        if not self._checks:
+            return judge(self._wanted, self.live)
+        wanted, live = tuple(self._wanted), dict(self.live)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(_CEL_THREADS, judge, wanted, live, self._checks)
 
     def take_edited(self) -> set[ObjectKey]:
         """Keys that were edited, came or went since the last call."""
@@ -63,7 +73,7 @@ class ObservedObjects:
 
     async def refresh_unready(self, kube: KubeClient) -> None:
         """Ask for the objects that are not ready, in case a watch is broken."""
-        for key, _ in self.health().unready:
+        for key, _ in (await self.health()).unready:
             api_version, kind = self._wanted[key]
             meta = {"name": key.name, "namespace": key.namespace or None}
             found = await get_or_none(

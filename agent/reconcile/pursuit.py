@@ -202,7 +202,7 @@ class Pursuit:
             apply=round(applied.apply_seconds, 3),
             ready=round(self._s.clock.monotonic() - started, 3),
         )
-        health = self._observed.health()
+        health = await self._observed.health()
         if health.is_ready and applied.prove is not None:
             await self._prove(applied.prove, seconds)
         if health.is_ready:
@@ -241,7 +241,7 @@ class Pursuit:
         """Return when ready, failed or out of time."""
         deadline = self._s.clock.monotonic() + timeout.total_seconds()
         while True:
-            health = self._observed.health()
+            health = await self._observed.health()
             left = deadline - self._s.clock.monotonic()
             if health.is_ready or health.has_failed or left <= 0:
                 return

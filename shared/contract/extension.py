@@ -6,7 +6,14 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, JsonValue, StringConstraints, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    JsonValue,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 from shared.contract.base import (
     Duration,
@@ -16,6 +23,7 @@ from shared.contract.base import (
     Text,
     WireModel,
 )
+from shared.contract.cel_text import too_complex
 from shared.contract.placement import LabelSelector, Placement
 from shared.contract.secret_reference import SecretReference
 from shared.contract.source import Source
@@ -45,8 +53,16 @@ class DriftTarget(WireModel):
     namespace: str | None = None
 
 
-Expression = Annotated[Text, StringConstraints(min_length=1, max_length=1024)]
-"""CEL over the object's fields: `status.phase == 'Ready'`."""
+def _simple_enough(text: str) -> str:
+    if wrong := too_complex(text):
+        raise ValueError(f"the expression {wrong}")
+    return text
+
+
+Expression = Annotated[
+    Text, StringConstraints(min_length=1, max_length=1024), AfterValidator(_simple_enough)
+]
+"""CEL over the object's fields: `status.phase == 'Ready'`. At most two loops in each other."""
 
 
 class ReadinessCheck(WireModel):
