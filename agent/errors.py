@@ -69,7 +69,13 @@ class KubeForbidden(KubeError):
 
 
 class KubeInvalid(KubeError):
-    """400 or 422: the object does not fit its schema, or an admission webhook refused it."""
+    """400 or 422: the object does not fit its schema, or an admission webhook refused it; a 500
+    that says so, too."""
+
+    @property
+    def retryable(self) -> bool:
+        """Never: whatever the status, the object is to blame."""
+        return False
 
 
 class ToolError(AgentError):

@@ -29,6 +29,14 @@ Object = dict[str, Any]
 Params = Mapping[str, str | int | bool]
 
 _CONFLICT_OWNER = re.compile(r'conflict with "((?:[^"\\]|\\.)*)"')
+_OF_THE_BODY = (
+    "failed to create typed patch object",
+    "etcdserver: request is too large",
+    "trying to send message larger than max",
+)
+"""What the API server answers with 500 although the request is to blame (kubernetes#122480): a
+field that the schema does not have, an item twice in a list with a key, an object that is too
+large."""
 _THROTTLED_TRIES = 4
 _MESSAGE_LIMIT = 1500
 _LINE_LIMIT = 32 * 1024 * 1024
@@ -182,6 +190,8 @@ def error_of(status: int, content: bytes, call: str) -> KubeError:
         return KubeApplyConflict(message, status=status, reason=reason, owners=owners)
     if status == 409 and reason == "AlreadyExists":
         return KubeAlreadyExists(message, status=status, reason=reason)
+    if status == 500 and any(words in text for words in _OF_THE_BODY):
+        return KubeInvalid(message, status=status, reason=reason)
     kinds: dict[int, type[KubeError]] = {
         400: KubeInvalid,
         401: KubeForbidden,

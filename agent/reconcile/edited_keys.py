@@ -20,6 +20,8 @@ from shared.contract.reasons import ReasonCode
 
 _RESTORER = "arcbridge-restore"
 """The field manager of the write that makes way for an apply."""
+_UNPROCESSABLE = 422
+"""The status for an object that was understood, and is not valid as a whole."""
 _TRIES = 5
 """How often to look again where the object changes between reading and writing it."""
 
@@ -34,8 +36,10 @@ async def apply_over_edits(
     """
     try:
         answer = await kube.apply(resource, obj, force=force, manager=manager)
-    except KubeInvalid:
-        if not await make_way(kube, resource, obj, force=force, manager=manager):
+    except KubeInvalid as error:
+        if error.status != _UNPROCESSABLE or not await make_way(
+            kube, resource, obj, force=force, manager=manager
+        ):
             raise
         answer = await kube.apply(resource, obj, force=force, manager=manager)
     return await forget_restorer(kube, resource, answer)
@@ -47,8 +51,9 @@ async def make_way_where_refused(
     """Write an object as it should be where applying it is refused as it stands; True when done."""
     try:
         await kube.apply(resource, obj, force=True, dry_run=True, manager=manager)
-    except KubeInvalid:
-        return await make_way(kube, resource, obj, force=True, manager=manager)
+    except KubeInvalid as error:
+        if error.status == _UNPROCESSABLE:
+            return await make_way(kube, resource, obj, force=True, manager=manager)
     return False
 
 

@@ -80,7 +80,8 @@ def is_passing(error: ToolError) -> bool:
     """Whether helm gave up for the API server's own trouble. Only its last word counts: before that
     may stand what hooks have logged."""
     verdict = error.output.rpartition("Error: ")[2]
-    return any(mark in verdict for mark in _PASSING)
+    passing = any(mark in verdict for mark in _PASSING)
+    return passing and "request is too large" not in verdict
 
 
 def someone_elses(error: ToolError) -> tuple[str, str, str] | None:

@@ -31,6 +31,12 @@ QUIET = DriftPolicy(mode=DriftMode.OFF)
 INTERNAL = StatusError(500, "InternalError", "Internal error occurred: failed calling webhook")
 BUSY = StatusError(503, "ServiceUnavailable", "apiserver is shutting down")
 SLOW = StatusError(504, "Timeout", "Timeout: request did not complete within requested timeout")
+UNTYPED = StatusError(
+    500,
+    "",
+    "failed to create typed patch object (shop/one; /v1, Kind=ConfigMap): .spec.x: field not "
+    "declared in schema",
+)
 
 Trouble = Callable[..., AbstractAsyncContextManager[tuple[RunningEngine, list[StatusError]]]]
 
@@ -90,6 +96,19 @@ async def test_errors_that_outlast_the_extensions_timeout_are_its_failure(
         failed = await running.failed("web")
         assert (failed.reason, failed.attempt) == (ReasonCode.INSTALL_FAILED, 3)
         assert "shutting down" in failed.message
+
+
+@pytest.mark.parametrize("kind", ["kustomize", "helm"])
+async def test_an_object_that_does_not_fit_its_schema_is_at_fault_whatever_the_status_says(
+    troubled: Trouble, kind: str
+) -> None:
+    chart = inline_chart(chart_archive())
+    source = chart if kind == "helm" else overlay(config_map("one", a="1"))
+    async with troubled([UNTYPED] * 1000) as (running, _):
+        running.submit(release(source).present())
+        failed = await running.failed("web", seconds=30)
+        assert (failed.reason, failed.attempt) == (ReasonCode.INSTALL_FAILED, 3)
+        assert "not declared in schema" in failed.message
 
 
 async def test_a_removal_waits_out_the_servers_trouble(troubled: Trouble) -> None:
