@@ -32,9 +32,17 @@ class EventVerification(WireModel):
     """The answer of GET /events?verify=true."""
 
     intact: bool
+    """Of what was checked: of the whole trail once there is no `nextAfter`."""
     checked: int
+    """The entry up to which it is."""
+    written: int = 0
+    """The entry that the trail went to when this was asked."""
     first_broken_sequence: int | None = None
     detail: str
+    next_after: int | None = None
+    """The next call's `after`; absent once all is checked, or something is wrong."""
+    next_hash: str | None = None
+    """That entry's hash, for the next call as `hash`: the chain has to go on from it."""
 
 
 class Incident(WireModel):

@@ -107,7 +107,9 @@ def _verify_server(session: Session, against: Path | None) -> None:
     from arcbridge.cli.output import show_one
 
     known = None if against is None else _verify_file(session, against).end
-    result = session.client.events.verify()
+    for result in session.client.events.verify():
+        if result.next_after is not None:
+            session.say(f"{result.checked} of {_entries(result.written)} checked")
     show_one(session, result)
     if not result.intact:
         raise CommandError(Exit.NOT_INTACT, f"the audit trail is broken: {result.detail}")
