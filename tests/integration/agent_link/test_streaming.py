@@ -156,8 +156,9 @@ async def test_a_document_that_is_not_signed_or_older_is_refused_and_told(joined
         except KubeNotFound:
             return False
 
-    async def is_refused() -> bool:
-        return await joined.condition("Ready") == ("False", "DocumentRefused")
+    async def is_refused(words: str) -> bool:
+        said = {each["type"]: each for each in (await joined.status())["conditions"]}["Ready"]
+        return said["reason"] == "DocumentRefused" and words in said["message"]
 
     plane.extensions = (greeting("first"),)
     replayed = await plane.signed(plane.document(stream.cluster_id))
@@ -170,11 +171,15 @@ async def test_a_document_that_is_not_signed_or_older_is_refused_and_told(joined
     signed = await plane.signed(plane.document(stream.cluster_id))
     # Its signature fits; what it lists was cut off on the way, or is said to be all there is.
     cut_off = signed.model_copy(update={"extensions": ()})
-    for tampered in (plane.document(stream.cluster_id), replayed, cut_off):
+    for tampered, why in (
+        (plane.document(stream.cluster_id), "it is not signed"),
+        (replayed, "it is older"),
+        (cut_off, "it is not complete"),
+    ):
         fetched, plane.tampered = plane.fetches, lambda _, answer=tampered: answer
         wake()
         await eventually(lambda before=fetched: plane.fetches > before, "it is asked for")
-        await eventually(is_refused, "the refusal is told")
+        await eventually(lambda words=why: is_refused(words), f"the refusal is told: {why}")
         assert await says("second"), "nothing is changed or taken away"
         plane.tampered = lambda _: plane.document(stream.cluster_id)
     plane.tampered = None
