@@ -74,7 +74,7 @@ class KubeServer:
         same clusters back, with their tokens, certificates and resource versions.
         """
         with contextlib.ExitStack() as stack:
-            listener = stack.enter_context(_listen(port))
+            listener = stack.enter_context(listening_socket(port))
             directory = state_dir or Path(stack.enter_context(tempfile.TemporaryDirectory()))
             tls = ensure_tls(directory / "tls", utc_now())
             server = cls(listener.getsockname()[1], tls, state_dir)
@@ -161,8 +161,10 @@ def write_json(path: Path, document: Json) -> None:
     partial.replace(path)
 
 
-def _listen(port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+def listening_socket(port: int) -> socket.socket:
+    """A socket bound to a port of loopback; port 0 means any."""
+    # The protocol is named for asyncio's sake, see dev/serving.py.
+    listener = socket.socket(proto=socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", port))
     return listener
