@@ -22,6 +22,7 @@ from agent.kube.client import KubeClient
 from agent.reconcile.apply import apply_objects, bounded_gather, live_resource
 from agent.reconcile.artifact_credentials import ArtifactCredentials
 from agent.reconcile.belongings import Belongings
+from agent.reconcile.deleting import delete_as_applied
 from agent.reconcile.edited_keys import forget_restorer, make_way_where_refused
 from agent.reconcile.helm_failures import (
     helm_failure,
@@ -48,7 +49,7 @@ from agent.reconcile.objects import (
     ref_of,
 )
 from agent.reconcile.placement import ensure_namespace, placed_objects
-from agent.reconcile.prune import delete_objects, refuse_above_cap, superfluous
+from agent.reconcile.prune import refuse_above_cap, superfluous
 from agent.reconcile.record import ExtensionRecord, InventoryItem
 from agent.reconcile.referenced_secrets import ReferencedSecrets, refuse_twice
 from agent.reconcile.releases import (
@@ -253,10 +254,15 @@ class HelmDeployer:
         return f"The release {release} in {namespace} is as it was before"
 
     async def _delete_inventory(self, record: ExtensionRecord) -> None:
-        kube = acting_for(self._kube, record.as_user)
         refs = superfluous((item.ref for item in record.inventory), ())
-        await delete_objects(
-            kube, record.extension, refs, seconds=_REMOVE_SECONDS, found=record.found
+        await delete_as_applied(
+            self._kube,
+            record.extension,
+            refs,
+            record.inventory,
+            record.as_user,
+            seconds=_REMOVE_SECONDS,
+            found=record.found,
         )
 
     async def _act(self, work: Work, chart: Chart, secrets: list[Object], *, first: bool) -> Work:
@@ -460,7 +466,14 @@ class HelmDeployer:
         bare = [live for live in left if not is_marked(live, work.name)]
         await bounded_gather([mark(kube, live, work.name) for live in bare])
         refs = superfluous(map(ref_of, left), ())
-        await delete_objects(kube, work.name, refs, seconds=_REMOVE_SECONDS)
+        await delete_as_applied(
+            self._kube,
+            work.name,
+            refs,
+            work.record.inventory,
+            work.as_user,
+            seconds=_REMOVE_SECONDS,
+        )
 
     async def _left(self, work: Work, ref: ObjectRef) -> Object | None:
         """An object that helm knows as this release's, and that nobody is deleting."""

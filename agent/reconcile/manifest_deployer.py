@@ -18,6 +18,7 @@ from agent.kube.client import FIELD_MANAGER, KubeClient
 from agent.reconcile.apply import apply_objects, bounded_gather
 from agent.reconcile.artifact_credentials import ArtifactCredentials
 from agent.reconcile.belongings import Belongings
+from agent.reconcile.deleting import delete_as_applied
 from agent.reconcile.live import get_or_none, load_live
 from agent.reconcile.namespaces import refuse_forbidden
 from agent.reconcile.objects import (
@@ -31,7 +32,7 @@ from agent.reconcile.objects import (
     ref_of,
 )
 from agent.reconcile.placement import ensure_namespace, placed_objects
-from agent.reconcile.prune import delete_objects, is_ours, refuse_above_cap, superfluous
+from agent.reconcile.prune import is_ours, refuse_above_cap, superfluous
 from agent.reconcile.record import ExtensionRecord, InventoryItem
 from agent.reconcile.referenced_secrets import ReferencedSecrets, refuse_twice
 from agent.reconcile.work import REMOVED, Action, Applied, Work, acting_for
@@ -118,8 +119,14 @@ class ManifestDeployer:
                 # Where drift is corrected, the declared value wins anyway.
                 force=work.spec.drift.mode is DriftMode.CORRECT,
             )
-        await delete_objects(
-            kube, work.name, unwanted, seconds=self._termination_seconds, found=found
+        await delete_as_applied(
+            self._kube,
+            work.name,
+            unwanted,
+            union.inventory,
+            work.as_user,
+            seconds=self._termination_seconds,
+            found=found,
         )
         done = _with_inventory(union, wanted, found, content_digest=work.content_digest)
         await work.save(done)
@@ -136,12 +143,13 @@ class ManifestDeployer:
     async def remove(self, record: ExtensionRecord) -> str:
         """Delete everything in the inventory."""
         refs = superfluous((item.ref for item in record.inventory), ())
-        kube = acting_for(self._kube, record.as_user)
         try:
-            await delete_objects(
-                kube,
+            await delete_as_applied(
+                self._kube,
                 record.extension,
                 refs,
+                record.inventory,
+                record.as_user,
                 seconds=self._termination_seconds,
                 found=record.found,
             )
@@ -204,11 +212,19 @@ def _with_inventory(
     *,
     content_digest: str | None,
 ) -> ExtensionRecord:
-    proven = record.proven
+    proven, done = record.proven, content_digest is not None
+    # Once all is applied, all is in the name of who applies it now.
+    before = {} if done else {item.ref.key: item.applied_as for item in record.inventory}
     items = tuple(
-        InventoryItem.of(ref, found=ref.key in found, fresh=ref.key not in proven) for ref in refs
+        InventoryItem.of(
+            ref,
+            found=ref.key in found,
+            fresh=ref.key not in proven,
+            applied_as=before.get(ref.key),
+        )
+        for ref in refs
     )
-    installed = record.installed or content_digest is not None
+    installed = record.installed or done
     return record.model_copy(
         update={"inventory": items, "content_digest": content_digest, "installed": installed}
     )

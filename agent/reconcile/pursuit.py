@@ -153,13 +153,14 @@ class Pursuit:
         what runs is not taken away for something that cannot even be built."""
         record, spec = self._reporter.record, work.spec
         moved = kind is SourceKind.HELM and record.namespace != spec.namespace
+        as_user = account_user(spec.namespace, spec.service_account)
         how_to_remove = {
-            "as_user": account_user(spec.namespace, spec.service_account),
             "depends_on": spec.depends_on,
             "keep_history": spec.source.helm is not None and spec.source.helm.keep_history,
         }
         if record.source is kind and not moved:
-            await self._reporter.remember(**how_to_remove)
+            handed = record.handed_to(as_user)
+            await self._reporter.save(handed.model_copy(update=how_to_remove))
             return
         if record.generation:
             await self._s.deployers[kind].rehearse(work)
@@ -169,6 +170,7 @@ class Pursuit:
                 update={
                     "source": kind,
                     "namespace": spec.namespace,
+                    "as_user": as_user,
                     **how_to_remove,
                     "inventory": (),
                     "secrets": (),

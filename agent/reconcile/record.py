@@ -58,9 +58,19 @@ class InventoryItem(WireModel, extra="ignore"):
     """Someone else had made it before; as long as this holds it is never deleted."""
     fresh: bool = False
     """No release that was ready had it: to take it away again destroys nothing that worked."""
+    applied_as: str | None = None
+    """In whose name it was applied, where that is not the record's `as_user` any more; empty for
+    the agent's own."""
 
     @classmethod
-    def of(cls, ref: ObjectRef, *, found: bool = False, fresh: bool = False) -> InventoryItem:
+    def of(
+        cls,
+        ref: ObjectRef,
+        *,
+        found: bool = False,
+        fresh: bool = False,
+        applied_as: str | None = None,
+    ) -> InventoryItem:
         """The item for a reference."""
         return cls(
             api_version=ref.api_version,
@@ -69,6 +79,7 @@ class InventoryItem(WireModel, extra="ignore"):
             name=ref.name,
             found=found,
             fresh=fresh,
+            applied_as=applied_as,
         )
 
     @property
@@ -136,6 +147,23 @@ class ExtensionRecord(WireModel, extra="ignore"):
             for item in self.inventory
         )
         return self.model_copy(update={"inventory": items})
+
+    def handed_to(self, as_user: str | None) -> ExtensionRecord:
+        """The record of an extension that is applied in the name of `as_user` from now on; what
+        stands there was not."""
+        if as_user == self.as_user:
+            return self
+        return self.model_copy(
+            update={
+                "as_user": as_user,
+                "inventory": tuple(map(self._stamped, self.inventory)),
+                "secrets": tuple(map(self._stamped, self.secrets)),
+            }
+        )
+
+    def _stamped(self, item: InventoryItem) -> InventoryItem:
+        known = item.applied_as is not None
+        return item if known else item.model_copy(update={"applied_as": self.as_user or ""})
 
     def is_for(self, desired: DesiredExtension) -> bool:
         """True when the record is of this very release of the extension."""

@@ -13,6 +13,7 @@ from agent.errors import KubeNotFound, StepFailed
 from agent.kube.client import KubeClient
 from agent.reconcile.apply import apply_objects
 from agent.reconcile.belongings import Belongings
+from agent.reconcile.deleting import delete_as_applied
 from agent.reconcile.live import load_live
 from agent.reconcile.namespaces import refuse_forbidden
 from agent.reconcile.objects import (
@@ -24,7 +25,7 @@ from agent.reconcile.objects import (
     labelled,
     ref_of,
 )
-from agent.reconcile.prune import delete_objects, superfluous
+from agent.reconcile.prune import superfluous
 from agent.reconcile.record import ExtensionRecord, InventoryItem
 from agent.reconcile.secret_objects import SecretApi, StoreUndecided, secret_objects
 from agent.reconcile.work import Work, acting_for
@@ -78,17 +79,29 @@ class ReferencedSecrets:
         if record.secrets == work.record.secrets:
             return record
         unwanted = superfluous((item.ref for item in work.record.secrets), map(key_of, objects))
-        kube = acting_for(self._kube, work.as_user)
-        await delete_objects(kube, work.name, unwanted, seconds=self._termination_seconds)
+        await delete_as_applied(
+            self._kube,
+            work.name,
+            unwanted,
+            work.record.secrets,
+            work.as_user,
+            seconds=self._termination_seconds,
+        )
         await work.save(record)
         return record
 
     async def remove(self, record: ExtensionRecord) -> None:
         """Delete what the record has. Raises StepFailed(UninstallFailed)."""
         refs = superfluous((item.ref for item in record.secrets), ())
-        kube = acting_for(self._kube, record.as_user)
         try:
-            await delete_objects(kube, record.extension, refs, seconds=self._termination_seconds)
+            await delete_as_applied(
+                self._kube,
+                record.extension,
+                refs,
+                record.secrets,
+                record.as_user,
+                seconds=self._termination_seconds,
+            )
         except StepFailed as error:
             raise StepFailed(ReasonCode.UNINSTALL_FAILED, str(error)) from error
 
