@@ -7,9 +7,10 @@ see another's rows or channels. They are tied to that process by the kernel and 
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -28,6 +29,20 @@ T = TypeVar("T")
 
 LONG = ("tests/contract", "tests/unit/planner", "tests/attacks", "tests/e2e")
 """What takes longest begins first, so that no process is left alone with it at the end."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep the garbage collector from all that stays: modules, tests, rewritten assertions.
+
+    It would go through half a million objects again and again, in each of the test processes.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
