@@ -17,6 +17,7 @@ from agent.errors import (
 from agent.kube.client import FIELD_MANAGER, KubeClient
 from agent.kube.discovery import Resource
 from agent.reconcile.edited_keys import apply_over_edits
+from agent.reconcile.going import held_by, is_going
 from agent.reconcile.objects import (
     ESTABLISHED_FIRST,
     Object,
@@ -33,6 +34,7 @@ T = TypeVar("T")
 PARALLEL = 8
 """Requests that are under way at once."""
 _ESTABLISH_SECONDS = 60.0
+_GOING_SECONDS = 60.0
 _DISCOVERY_SECONDS = 15.0
 _POLL_SECONDS = 0.1
 
@@ -104,11 +106,26 @@ async def _apply_one(
     key = key_of(obj)
     try:
         resource = await live_resource(kube, obj)
+        answer = await apply_over_edits(kube, resource, obj, force=force, manager=manager)
+        if not is_going(answer):
+            return answer
+        # What was applied to it goes with it.
+        await _wait_gone(kube, resource, answer, failure)
         return await apply_over_edits(kube, resource, obj, force=force, manager=manager)
     except KubeApplyConflict as error:
         raise StepFailed(ReasonCode.APPLY_CONFLICT, conflict_message(key, error)) from error
     except (KubeInvalid, KubeForbidden, KubeNotFound) as error:
         raise StepFailed(failure, f"{key}: {error}") from error
+
+
+async def _wait_gone(
+    kube: KubeClient, resource: Resource, live: Object, failure: ReasonCode
+) -> None:
+    key, deadline = key_of(live), asyncio.get_running_loop().time() + _GOING_SECONDS
+    uid = str(live["metadata"].get("uid", ""))
+    held = await held_by(kube, resource, key, uid, deadline)
+    if held is not None:
+        raise StepFailed(failure, f"{key} is being deleted, and is held by {held}")
 
 
 def conflict_message(key: ObjectKey, error: KubeApplyConflict) -> str:

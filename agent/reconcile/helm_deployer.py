@@ -24,6 +24,7 @@ from agent.reconcile.artifact_credentials import ArtifactCredentials
 from agent.reconcile.belongings import Belongings
 from agent.reconcile.deleting import delete_as_applied
 from agent.reconcile.edited_keys import forget_restorer, make_way_where_refused
+from agent.reconcile.going import is_going
 from agent.reconcile.helm_failures import (
     helm_failure,
     is_passing,
@@ -151,7 +152,7 @@ class HelmDeployer:
         refuse_twice(secrets, map(key_of, objects))
         record = await self._remember(work, objects)
         live = [
-            *await bounded_gather([self._adopt(work, obj) for obj in objects]),
+            *await self._adopt_all(work, objects),
             *await bounded_gather([get_or_none(self._kube, obj) for obj in secrets]),
         ]
         record = record.model_copy(update={"content_digest": work.content_digest})
@@ -497,6 +498,16 @@ class HelmDeployer:
         if work.record.inventory == inventory:
             return work.record
         return work.record.model_copy(update={"inventory": inventory})
+
+    async def _adopt_all(self, work: Work, objects: list[Object]) -> list[Object | None]:
+        """Label the live objects, and make those anew that were being deleted when helm came."""
+        live = await bounded_gather([self._adopt(work, obj) for obj in objects])
+        going = [obj for obj, there in zip(objects, live, strict=True) if there and is_going(there)]
+        if not going:
+            return live
+        kube, failure = acting_for(self._kube, work.as_user), ReasonCode.UPGRADE_FAILED
+        await apply_objects(kube, going, failure=failure, force=True, manager=HELM_MANAGER)
+        return await bounded_gather([self._adopt(work, obj) for obj in objects])
 
     async def _adopt(self, work: Work, obj: Object) -> Object | None:
         """Put the extension's label on a live object, by which it is watched; returns it, or None

@@ -13,6 +13,7 @@ from agent.errors import KubeConflict, KubeError, KubeNotFound, StepFailed
 from agent.kube.client import FIELD_MANAGER, KubeClient, Propagation
 from agent.kube.discovery import Resource
 from agent.reconcile.apply import bounded_gather
+from agent.reconcile.going import held_by
 from agent.reconcile.objects import (
     EXTENSION_LABEL,
     MANAGED_BY_LABEL,
@@ -25,8 +26,6 @@ from agent.reconcile.objects import (
 from shared.contract.reasons import ReasonCode
 from shared.contract.wording import plural
 
-_POLL_FIRST_SECONDS = 0.1
-_POLL_MAX_SECONDS = 2.0
 _Going = tuple[Resource, str] | tuple[()]
 """What is being deleted: by which path, and its uid."""
 
@@ -164,19 +163,6 @@ async def _give_back(kube: KubeClient, resource: Resource, live: Object) -> None
 async def _wait_gone(
     kube: KubeClient, ref: ObjectRef, resource: Resource, uid: str, deadline: float
 ) -> None:
-    pause = _POLL_FIRST_SECONDS
-    while True:
-        try:
-            live = await kube.get(resource, ref.name, ref.namespace or None)
-        except KubeNotFound:
-            return
-        meta = live["metadata"]
-        if meta.get("uid") != uid:
-            return
-        if asyncio.get_running_loop().time() > deadline:
-            held = ", ".join(meta.get("finalizers") or ()) or "nothing that it says"
-            raise StepFailed(
-                ReasonCode.PRUNE_FAILED, f"{ref.key} does not go; it is held by {held}"
-            )
-        await asyncio.sleep(pause)
-        pause = min(_POLL_MAX_SECONDS, pause * 2)
+    held = await held_by(kube, resource, ref.key, uid, deadline)
+    if held is not None:
+        raise StepFailed(ReasonCode.PRUNE_FAILED, f"{ref.key} does not go; it is held by {held}")

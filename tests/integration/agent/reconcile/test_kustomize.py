@@ -298,3 +298,31 @@ async def test_an_extension_that_is_no_longer_listed_is_left_alone(
         running.submit(other.present())
         await running.ready("other")
     assert tools.exists("cm", "one", "-n", namespace)
+
+
+async def test_what_is_being_deleted_is_waited_for_and_made_anew(
+    start_engine: StartEngine, tools: Tools, namespace: str
+) -> None:
+    """As with a rollback while what the failed revision pruned is still held by a controller."""
+    first = over(namespace, config_map("one", a="1"), config_map("held", a="1"))
+
+    def hold(*finalizers: str) -> None:
+        body = json.dumps({"metadata": {"finalizers": finalizers}})
+        tools.kubectl("patch", "cm", "held", "-n", namespace, "--type=merge", f"-p={body}")
+
+    async with start_engine(max_attempts=1, termination_seconds=1.0) as running:
+        running.submit(first.present())
+        await running.ready("over")
+        hold("example.com/hold")
+        uid = tools.get("cm", "held", "-n", namespace)["metadata"]["uid"]
+        running.submit(first.next(source=overlay(config_map("one", a="2"))).present())
+        assert (await running.failed("over", 2)).reason is ReasonCode.PRUNE_FAILED
+        running.submit(first.next(generation=3, revision=1).present())
+        async with asyncio.timeout(30):
+            while tools.get("cm", "one", "-n", namespace)["data"] != {"a": "1"}:
+                await asyncio.sleep(0.1)
+        hold()
+        await running.ready("over", 3, seconds=30)
+    live = tools.get("cm", "held", "-n", namespace)["metadata"]
+    assert live["uid"] != uid
+    assert "deletionTimestamp" not in live
