@@ -27,9 +27,9 @@ class EventQuery(EventFilter, PageQuery):
     verify: bool = False
     """Check the hash chain instead; but for `after` and `hash`, other parameters are left aside."""
     after: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
-    """With `verify`: `nextAfter` of the answer before; from the first entry without one."""
+    """For `verify`: `nextAfter` of the answer before; from the first entry without one."""
     hash: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")] = ""
-    """With `verify`: `nextHash` of the answer before."""
+    """For `verify`: `nextHash` of the answer before."""
 
 
 @api.endpoint("GET", "v1/events")
