@@ -13,8 +13,9 @@ from uuid import UUID
 
 from shared.contract.states import RolloutKind, RolloutState, TargetState
 from shared.contract.strategy import Approval, OnFailure
-from shared.planner.limits import declared
 from tests.integration.machine.snapshot import Row, Snapshot, is_failure, is_in_flight
+from tests.unit.planner.worlds import budget_rule
+from tests.unit.planner.worlds.budget_rule import Counted
 
 Heard = tuple[UUID, UUID, str, int]
 """(cluster, rollout, digest, generation) of a report of Ready or Removed."""
@@ -41,7 +42,7 @@ class Watch:
         self._direct(before, after)
         self._count(released, began, ended)
         found = [
-            *_places(after),
+            *_places(before, after, released),
             *_gates(after),
             *_budgets(before, after, released),
             *self._reports(before, after),
@@ -99,12 +100,45 @@ def newly_released(before: Snapshot, after: Snapshot) -> Iterator[Row]:
             yield row
 
 
-def _places(after: Snapshot) -> Iterator[str]:
+def _places(before: Snapshot, after: Snapshot, released: list[Row]) -> Iterator[str]:
+    used = {(row["rollout_id"], row["stage"]) for row in released}
     for (rollout_id, index), stage in after.stages.items():
         flying = sum(is_in_flight(t) for t in after.targets_of(rollout_id) if t["stage"] == index)
-        places = declared(after.strategy(rollout_id), index, stage["total"]).concurrent
+        strategy = after.strategy(rollout_id)
+        places = budget_rule.own_places(strategy, index, stage["total"])
+        if (rollout_id, index) in used and after.kind(rollout_id) is not _BACK:
+            stages = _counted(before, after, rollout_id)
+            places = budget_rule.places(strategy, stages, index)
         if flying > places:
             yield f"1: {flying} in flight in stage {index} of {rollout_id}, {places} allowed"
+
+
+def _counted(before: Snapshot, after: Snapshot, rollout_id: UUID) -> list[Counted]:
+    """The stages as generously as they may have been when the step released something."""
+    found = []
+    was = [before.targets.get(key) for key in after.targets if key[0] == rollout_id]
+    now = after.targets_of(rollout_id)
+    for stage in after.stages_of(rollout_id):
+        looks = [
+            budget_rule.counted(
+                stage["total"],
+                [TargetState(t["state"]) for t in look if t and t["stage"] == stage["stage"]],
+            )
+            for look in (was, now)
+        ]
+        new = sum(
+            t["stage"] == stage["stage"]
+            for t in newly_released(before, after)
+            if t["rollout_id"] == rollout_id
+        )
+        found.append(
+            Counted(
+                stage["total"],
+                looks[0].released + new,
+                max(look.succeeded for look in looks),
+            )
+        )
+    return found
 
 
 def _gates(after: Snapshot) -> Iterator[str]:
@@ -125,12 +159,13 @@ def _budgets(before: Snapshot, after: Snapshot, released: list[Row]) -> Iterator
         strategy = after.strategy(rollout_id)
         if after.kind(rollout_id) is _BACK or strategy.on_failure is OnFailure.CONTINUE:
             continue
+        stages = _counted(before, after, rollout_id)
         for stage in before.stages_of(rollout_id):
             failed = sum(
                 is_failure(t) for t in before.targets_of(rollout_id) if t["stage"] == stage["stage"]
             )
             forgiven = after.stages[rollout_id, stage["stage"]]["forgiven"]
-            budget = declared(strategy, stage["stage"], stage["total"]).failures
+            budget = budget_rule.borne(strategy, stages, stage["stage"])
             if failed - forgiven > budget:
                 yield f"3: {rollout_id} released after {failed} failures of {budget}"
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from uuid import UUID
 
 from shared.contract.states import RolloutState, TargetState
-from shared.planner import limits
 from shared.planner.decisions import (
     AwaitApproval,
     Decision,
@@ -89,11 +88,7 @@ class Acting(Operated):
             target.state, TargetState.RELEASED
         )
         self.releases[rollout.id].append(self.now)
-        flying = sum(t.state.is_in_flight for t in rollout.stage_targets(target.stage))
-        places = limits.count_of(
-            rollout.strategy.stages[target.stage].max_concurrent, rollout.stages[target.stage].total
-        )
-        self.expect(1, flying <= max(1, places), f"{flying} of {places} in flight")
+        self.check_places(rollout, target.stage)
 
     def _assign(
         self, cluster: Cluster, revision: int, digest: str, absent: bool, rollout_id: UUID

@@ -17,6 +17,7 @@ from shared.pacing.source import Bucket
 from shared.planner.pacing import Pacing
 from shared.planner.view import StageView, TargetView
 from shared.planner.windows import OPEN, Verdict, Window, Windows, judge_windows
+from tests.unit.planner.worlds.budget_rule import Counted, counted
 from tests.unit.planner.worlds.fleet import Cluster
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -48,6 +49,14 @@ class Rollout:
 
     def stage_targets(self, index: int) -> list[TargetView]:
         return [target for target in self.targets.values() if target.stage == index]
+
+    def counted(self) -> list[Counted]:
+        """Its stages, by what the targets are, not by the counters that the planner sees."""
+        found = []
+        for index in range(len(self.stages)):
+            states = [target.state for target in self.stage_targets(index)]
+            found.append(counted(len(states), states))
+        return found
 
     def failures(self, index: int) -> int:
         failed = sum(target.state.is_failure for target in self.stage_targets(index))

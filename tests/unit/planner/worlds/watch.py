@@ -10,9 +10,9 @@ from uuid import UUID
 from shared.contract.rollout import WaitingFor
 from shared.contract.states import RolloutKind, RolloutState, TargetState
 from shared.contract.strategy import Approval, OnFailure
-from shared.planner import limits
 from shared.planner.target_waiting import target_waiting_for
 from shared.planner.view import RolloutView, TargetView
+from tests.unit.planner.worlds import budget_rule
 from tests.unit.planner.worlds.fleet import Cluster
 from tests.unit.planner.worlds.sight import seen_of
 from tests.unit.planner.worlds.state import Rollout, State
@@ -62,10 +62,21 @@ class Watched(State):
             return
         self.expect(12, self.now >= self.frozen_until, f"{target.cluster} released while frozen")
         if rollout.strategy.on_failure in OVER_BUDGET_STOPS:
-            for stage in rollout.stages:
-                own = limits.declared(rollout.strategy, stage.index, stage.total).failures
-                failed = rollout.failures(stage.index)
-                self.expect(3, failed <= own, f"released after {failed} failures of {own}")
+            stages = rollout.counted()
+            for index in range(len(stages)):
+                borne = budget_rule.borne(rollout.strategy, stages, index)
+                failed = rollout.failures(index)
+                self.expect(3, failed <= borne, f"released after {failed} failures of {borne}")
+
+    def check_places(self, rollout: Rollout, index: int) -> None:
+        """After a release in the stage."""
+        stages = rollout.counted()
+        flying = sum(target.state.is_in_flight for target in rollout.stage_targets(index))
+        if rollout.kind is RolloutKind.ROLLBACK:
+            places = budget_rule.own_places(rollout.strategy, index, stages[index].total)
+        else:
+            places = budget_rule.places(rollout.strategy, stages, index)
+        self.expect(1, flying <= places, f"{flying} of {places} in flight")
 
     def check_success(self, rollout: Rollout, target: TargetView) -> None:
         key = (target.cluster_id, rollout.id, target.goal_digest, target.generation or 0)
