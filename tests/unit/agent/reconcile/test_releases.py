@@ -107,3 +107,19 @@ def test_helms_words_become_a_reason(words: str, reason: ReasonCode, final: bool
 def test_a_first_install_that_fails_is_an_install_failure() -> None:
     failure = helm_failure(ToolError("boom", exit_code=1, output="boom"), first=True)
     assert failure.reason is ReasonCode.INSTALL_FAILED
+
+
+@pytest.mark.parametrize(
+    ("words", "passing"),
+    [
+        ("Error: UPGRADE FAILED: Internal error occurred: failed calling webhook", True),
+        ("Error: Kubernetes cluster unreachable: dial tcp: connection refused", True),
+        ("Error: UPGRADE FAILED: etcdserver: leader changed", True),
+        ("Error: UPGRADE FAILED: etcdserver: request is too large", False),
+        ("Error: failed to create typed patch object: field not declared in schema", False),
+        ("connection refused\nError: UPGRADE FAILED: resource Job/a not ready", False),
+    ],
+)
+def test_the_servers_own_trouble_is_known_by_helms_last_word(words: str, passing: bool) -> None:
+    failure = helm_failure(ToolError(words, exit_code=1, output=words), first=False)
+    assert failure.passing is passing
