@@ -167,6 +167,8 @@ async def test_a_document_that_is_not_signed_or_older_is_refused_and_told(joined
     plane.extensions = (greeting("second", revision=2, generation=2),)
     wake()
     await eventually(lambda: says("second"), "the second document is applied")
+    plane.extensions = (greeting("forged", revision=4, generation=4),)
+    forged = plane.document(stream.cluster_id)
     plane.extensions = (greeting("third", revision=3, generation=3),)
     signed = await plane.signed(plane.document(stream.cluster_id))
     # Its signature fits; what it lists was cut off on the way, or is said to be all there is.
@@ -175,6 +177,7 @@ async def test_a_document_that_is_not_signed_or_older_is_refused_and_told(joined
         (plane.document(stream.cluster_id), "it is not signed"),
         (replayed, "it is older"),
         (cut_off, "it is not complete"),
+        (forged.model_copy(update={"signature": signed.signature}), "is not of this document"),
     ):
         fetched, plane.tampered = plane.fetches, lambda _, answer=tampered: answer
         wake()

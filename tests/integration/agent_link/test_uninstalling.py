@@ -62,6 +62,7 @@ async def test_what_extensions_brought_stays_until_it_is_asked_to_go(site: Site)
     assert "greeting" in await names(site, "default") & await names(site, "other")
     [revision] = await asyncio.to_thread(tools.history, "web", "shop")
     assert revision["status"] == "deployed"
+    assert await asyncio.to_thread(tools.exists, "deployment", "web", "--namespace=shop")
 
     status, output, errors = await uninstall(site)
     assert status == 0, errors

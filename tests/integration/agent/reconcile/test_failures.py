@@ -55,7 +55,7 @@ async def test_a_chart_that_does_not_render(
 
 
 async def test_an_archive_that_is_no_chart_or_holds_a_link_out(
-    start_engine: StartEngine, namespace: str
+    start_engine: StartEngine, tools: Tools, namespace: str
 ) -> None:
     slip = Release("slip", namespace, inline_chart(archive({"web/../../etc/x": "1"})))
     junk = Release("junk", namespace, inline_chart(b"not an archive"))
@@ -67,6 +67,7 @@ async def test_an_archive_that_is_no_chart_or_holds_a_link_out(
         await running.ready("good")
         failures = [event.extension for event in running.events if event.phase == "Failed"]
         assert sorted(failures) == ["junk", "slip"], "a verdict is told once, and not tried again"
+    assert not tools.exists("secret", "-l", "owner=helm", "-n", namespace), "helm has no part in it"
 
 
 async def test_a_repository_that_does_not_answer_is_tried_again_and_then_told(

@@ -126,12 +126,15 @@ def phases(running: RunningEngine, generation: int = 1) -> set[str]:
     return {e.phase.value for e in running.events if e.observed_generation == generation}
 
 
-async def test_a_cluster_without_flux_is_told_so(start_engine: StartEngine, namespace: str) -> None:
+async def test_a_cluster_without_flux_is_told_so(
+    start_engine: StartEngine, tools: Tools, namespace: str
+) -> None:
     async with start_engine(max_attempts=1) as running:
         running.submit(flux(namespace).present())
         failed = await running.failed("web")
         assert failed.reason is ReasonCode.FLUX_MISSING
         assert "OCIRepository" in failed.message
+    assert not tools.exists("namespace", namespace)
 
 
 @pytest.mark.usefixtures("flux_kinds")

@@ -89,6 +89,11 @@ async def test_an_image_that_cannot_be_pulled_is_named(
         assert failed.reason is ReasonCode.READINESS_TIMED_OUT
         assert f"Deployment {namespace}/web" in failed.message
         assert "ImagePull" in failed.message
+        statuses = [r["status"] for r in tools.history("web", namespace)]
+        assert statuses == ["superseded", "deployed"], "helm itself takes it for a success"
+        live = tools.get("deployment", "web", "-n", namespace)
+        assert live["spec"]["template"]["spec"]["containers"][0]["image"] == "nginx:broken"
+        assert live["status"]["unavailableReplicas"] == 1
         running.submit(first.next(generation=3, revision=1).present())
         await running.ready("web", 3)
     assert tools.history("web", namespace)[-1]["status"] == "deployed"

@@ -113,7 +113,10 @@ async def test_a_release_that_someone_installed_by_hand_is_adopted(
     async with start_engine() as running:
         running.submit(web(namespace, greeting="adopted").present())
         await running.ready("web")
-    assert tools.get("deployment", "web", "-n", namespace)["metadata"]["uid"] == uid
+    history = [(entry["revision"], entry["status"]) for entry in tools.history("web", namespace)]
+    assert history == [(1, "superseded"), (2, "deployed")], "it goes on with the person's history"
+    live = tools.get("deployment", "web", "-n", namespace)["metadata"]
+    assert (live["uid"], live["labels"]["arcbridge.io/extension"]) == (uid, "web")
     assert tools.get("cm", "web-config", "-n", namespace)["data"]["greeting"] == "adopted"
 
 

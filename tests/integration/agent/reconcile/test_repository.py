@@ -23,9 +23,13 @@ LOOPBACK = frozenset({"127.0.0.1"})
 @pytest.fixture
 def pages() -> dict[str, Page]:
     """What the repository gives out; tests add to it."""
-    entry = {"name": "web", "version": "1.2.3", "apiVersion": "v2", "urls": ["web-1.2.3.tgz"]}
-    index = {"apiVersion": "v1", "entries": {"web": [entry]}}
+    entries = [
+        {"name": "web", "version": version, "apiVersion": "v2", "urls": [f"web-{version}.tgz"]}
+        for version in ("2.0.0", "1.2.3", "1.2.2")
+    ]
+    index = {"apiVersion": "v1", "entries": {"web": entries}}
     return {
+        "/web-2.0.0.tgz": Page(chart_archive(version="2.0.0")),
         "/web-1.2.3.tgz": Page(CONTENT),
         "/index.yaml": Page(yaml.safe_dump(index).encode()),
     }

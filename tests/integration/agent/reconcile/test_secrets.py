@@ -102,12 +102,28 @@ async def test_a_chart_s_secrets_are_applied_corrected_pruned_and_removed(
             parameters = made["spec"]["parameters"]
             assert (parameters["keyvaultName"], parameters["tenantId"]) == ("kv-edge", TENANT)
             [entry] = yaml.safe_load(parameters["objects"])["array"]
-            assert json.loads(entry)["objectAlias"] == "tls.crt"
+            assert json.loads(entry) == {
+                "objectName": "wildcard",
+                "objectType": "secret",
+                "objectAlias": "tls.crt",
+            }
+            assert made["spec"]["secretObjects"] == [
+                {
+                    "secretName": "tls",
+                    "type": "Opaque",
+                    "data": [{"objectName": "tls.crt", "key": "tls.crt"}],
+                }
+            ]
 
             other = tools.get(*kind, "other")["spec"]
             assert (other["provider"], other["parameters"]["region"]) == ("aws", "eu-west-1")
             [entry] = yaml.safe_load(other["parameters"]["objects"])
-            assert (entry["objectName"], entry["objectType"]) == ("prod/db", "secretsmanager")
+            assert entry == {
+                "objectName": "prod/db",
+                "objectType": "secretsmanager",
+                "jmesPath": [{"path": '"password"', "objectAlias": "password"}],
+            }
+            assert [each["secretName"] for each in other["secretObjects"]] == ["other"]
 
             patch = '{"spec": {"parameters": {"keyvaultName": "someone-elses"}}}'
             tools.kubectl("patch", *kind, "tls", "--type=merge", f"-p={patch}")
@@ -152,6 +168,7 @@ async def test_external_secrets_say_when_the_secret_is_there(
             assert made["data"] == [
                 {"secretKey": "tls.crt", "remoteRef": {"key": "secret/wildcard"}}
             ]
+            assert (made["target"]["name"], made["target"]["creationPolicy"]) == ("tls", "Owner")
             store = tools.get("secretstore", "tls", "-n", namespace)["spec"]["provider"]["azurekv"]
             assert store["serviceAccountRef"] == {"name": "web"}
             assert (store["environmentType"], store["useAzureSDK"]) == ("ChinaCloud", True)
