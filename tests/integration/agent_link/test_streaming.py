@@ -379,6 +379,14 @@ async def test_a_suspended_cluster_is_left_alone_and_says_so_until_it_is_lifted(
 async def test_everything_that_an_inventory_lists_is_told_and_gone_when_it_is_gone(
     site: Site,
 ) -> None:
+    answers: set[str] = set()
+
+    def note(request: Request) -> None:
+        agents = request.user.name.startswith(f"system:serviceaccount:{NAMESPACE}:")
+        if agents and request.path == "/api/v1/secrets":
+            answers.add(request.headers.get("accept", ""))
+
+    site.cluster.cluster.observers.append(note)
     await site.install()
     # helm's first questions keep the simulated API server, in this process, busy for a while.
     await site.agent(ARCBRIDGE_AGENT_LEASE_SECONDS="15").start()
@@ -405,16 +413,25 @@ async def test_everything_that_an_inventory_lists_is_told_and_gone_when_it_is_go
         tools.helm, "install", "web", str(chart), "--namespace=shop", "--create-namespace",
         "--set=replicas=2", "--wait",
     )  # fmt: skip
+    for kind, name, spec in (
+        ("StatefulSet", "db", {"replicas": 3, "serviceName": "db"}),
+        ("DaemonSet", "logs", {}),
+    ):
+        await site.kube.create(await site.kube.resource("apps/v1", kind), pods_of(kind, name, spec))
     nodes = await site.kube.resource("v1", "Node")
-    [first, *_] = (await site.kube.list(nodes)).items
+    [first, *others] = (await site.kube.list(nodes)).items
     node = ("Node", "", first["metadata"]["name"])
     release = ("HelmRelease", "shop", "web")
     stays = {node, ("CustomResourceDefinition", "", "gadgets.example.com")}
     brought = {
         ("Namespace", "", "shop"),
         ("Deployment", "shop", "web"),
+        ("StatefulSet", "shop", "db"),
+        ("DaemonSet", "shop", "logs"),
         release,
     }
+
+    daemons = 1 + len(others)
 
     def told(key: tuple[str, str, str]) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(assembled(stream.inventory).get(key, b"{}"))
@@ -423,9 +440,11 @@ async def test_everything_that_an_inventory_lists_is_told_and_gone_when_it_is_go
     await eventually(
         lambda: (
             told(("Deployment", "shop", "web")) == {"desired": 2, "ready": 2}
+            and told(("StatefulSet", "shop", "db")) == {"desired": 3, "ready": 3}
+            and told(("DaemonSet", "shop", "logs")) == dict.fromkeys(("desired", "ready"), daemons)
             and told(release).get("status") == "deployed"
         ),
-        "the workload and its release are told",
+        "the workloads and the release are told",
         30,
     )
     assert brought | stays <= assembled(stream.inventory).keys()
@@ -434,7 +453,8 @@ async def test_everything_that_an_inventory_lists_is_told_and_gone_when_it_is_go
     assert told(node)["ready"] is True
     assert told(node)["cpuMillicores"] == int(capacity["cpu"]) * 1000
     assert told(node)["memoryBytes"] == int(capacity["memory"].removesuffix("Gi")) << 30
-    assert told(node)["kubeletVersion"] == system["kubeletVersion"]
+    for field in ("kubeletVersion", "architecture", "osImage"):
+        assert told(node)[field] == system[field]
     await asyncio.to_thread(tools.helm, "uninstall", "web", "--namespace=shop")
     namespaces = await site.kube.resource("v1", "Namespace")
     await site.kube.delete(namespaces, "shop")
@@ -442,6 +462,26 @@ async def test_everything_that_an_inventory_lists_is_told_and_gone_when_it_is_go
         lambda: not brought & assembled(stream.inventory).keys(), "all of it is gone", 30
     )
     assert stays <= assembled(stream.inventory).keys()
+    assert answers, "releases are Secrets"
+    assert all("PartialObjectMetadata" in each for each in answers), (
+        "whose content is not asked for"
+    )
+
+
+def pods_of(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    """A workload of a pod that does nothing."""
+    labels = {"app": name}
+    pod = {"containers": [{"name": "main", "image": "busybox:1.37"}]}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": kind,
+        "metadata": {"name": name, "namespace": "shop"},
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": pod},
+            **spec,
+        },
+    }
 
 
 def assembled(messages: list[Any]) -> dict[tuple[str, str, str], bytes]:
