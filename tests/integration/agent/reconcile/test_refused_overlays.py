@@ -75,7 +75,10 @@ async def test_remote_bases_programs_and_paths_out_of_the_root_are_refused(
         },
         "functions": function("generators", f"exec: {{path: {program}}}"),
         "functions that": function("transformers", "container: {image: example.com/make}"),
-        "helmCharts": {"kustomization.yaml": f"helmCharts: [{{name: web, repo: '{server}'}}]\n"},
+        "helmCharts would fetch": {
+            "kustomization.yaml": f"helmCharts: [{{name: web, repo: '{server}'}}]\n"
+        },
+        "is not known": {"kustomization.yaml": f"fetchFrom: ['{server}/base.yaml']\n"},
         "is outside": {"kustomization.yaml": f"resources: ['{outside}']\n"},
         "outside the overlay": {"kustomization.yaml": f"resources: ['{out}{outside}']\n"},
     }

@@ -23,8 +23,10 @@ LOOPBACK = frozenset({"127.0.0.1"})
 @pytest.fixture
 def pages() -> dict[str, Page]:
     """What the repository gives out; tests add to it."""
+    # What the chart installs has a version, too.
+    common = {"name": "web", "apiVersion": "v2", "appVersion": "1.2.3"}
     entries = [
-        {"name": "web", "version": version, "apiVersion": "v2", "urls": [f"web-{version}.tgz"]}
+        {**common, "version": version, "urls": [f"web-{version}.tgz"]}
         for version in ("2.0.0", "1.2.3", "1.2.2")
     ]
     index = {"apiVersion": "v1", "entries": {"web": entries}}
