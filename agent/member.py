@@ -70,6 +70,7 @@ class Member:
     def __post_init__(self) -> None:
         self._gate: ReconcileGate | None = None
         self._connection: Connection | None = None
+        self._unreadable = False
         self._registered = asyncio.Event()
         announcer = Announcer(
             self.kube, self.resource.name, self.resource.uid, self.settings.instance, self.clock
@@ -201,14 +202,33 @@ class Member:
 
     async def _follow_resource(self) -> None:
         clusters = await self._retried(lambda: self.kube.resource(API_VERSION, KIND))
-        watch = self.kube.watch(clusters, field_selector=f"metadata.name={self.resource.name}")
-        try:
-            async for news in watch:
-                self._news_of_resource(news)
-        except (KubeNotFound, KubeForbidden) as error:
-            raise ResourceReplaced("the ArcBridgeCluster cannot be read any more") from error
+        while True:
+            watch = self.kube.watch(clusters, field_selector=f"metadata.name={self.resource.name}")
+            try:
+                async for news in watch:
+                    self._news_of_resource(news)
+            except KubeNotFound as error:
+                raise ResourceReplaced("the kind ArcBridgeCluster is gone") from error
+            except KubeForbidden as error:
+                self._resource_unreadable(error)
+            await self.clock.sleep(RETRY_SECONDS)
+
+    def _resource_unreadable(self, error: KubeForbidden) -> None:
+        """What was in force stays in force: to stop for a right that is lost would cut off what is
+        being applied, and tell the control plane nothing."""
+        if self._unreadable:
+            return
+        self._unreadable = True
+        log.warning("resource cannot be read", error=str(error)[:300])
+        self._story.spec_invalid(
+            f"The ArcBridgeCluster cannot be read, and counts as it last was: {error}. Give the"
+            " agent's service account its ClusterRole back"
+        )
 
     def _news_of_resource(self, news: Listed | Changed) -> None:
+        if self._unreadable:
+            self._unreadable = False
+            self._story.spec_seen(self.resource.spec, self.resource.generation)
         match news:
             case Changed(type=ChangeType.DELETED) | Listed(items=()):
                 raise ResourceReplaced("the ArcBridgeCluster was deleted")
