@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from agent.kube.client import KubeClient
-from shared.manifests.access import AGENT
+from shared.manifests.install import AGENT
 from shared.rpc.v1 import relay_pb2 as pb
 from tests.integration.agent_link.conftest import Site, eventually
 from tests.integration.agent_link.desired import greeting
