@@ -53,7 +53,7 @@ def view_of(state: State, rollout: Rollout) -> RolloutView:
     )
     flying = (t for t in seen if t.state.is_in_flight)
     moving = [t for t in flying if judge(view, t, state.now)]
-    return replace(view, in_flight=tuple(moving[:BATCH]))
+    return replace(view, in_flight=tuple(moving[:BATCH])) if moving else view
 
 
 def seen_of(state: State, rollout: Rollout, target: TargetView) -> TargetView:
