@@ -175,10 +175,14 @@ async def test_each_source_makes_each_kind_of_release_pinned_and_takes_both_away
         ("OCIRepository", "Kustomization"): {
             "sourceRef": {"kind": "OCIRepository", "name": "web"},
             "path": "./deploy/prod",
+            "prune": True,
+            "wait": True,
         },
         ("GitRepository", "Kustomization"): {
             "sourceRef": {"kind": "GitRepository", "name": "web"},
             "path": "./deploy/prod",
+            "prune": True,
+            "wait": True,
             "targetNamespace": namespace,
         },
     }
