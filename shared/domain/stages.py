@@ -21,6 +21,8 @@ class Member:
     name: str
     labels: Mapping[str, str]
     reachable: bool = True
+    is_held: bool = False
+    """Something that the extension depends on is not ready there: it would wait for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,9 @@ class Arrangement:
 def arrange(strategy: RolloutStrategy, members: Iterable[Member]) -> Arrangement:
     """Give each cluster to the first stage that takes it.
 
-    A stage with `maxTargets` takes clusters that can be reached before those that cannot: a canary
-    that is switched off proves nothing.
+    A stage with `maxTargets` takes clusters that can be reached before those that cannot, and then
+    those that need not wait for a dependency: a canary that is switched off, or waits, proves
+    nothing, and holds up clusters that could go.
     """
     left = in_order(strategy, members)
     placed: list[Placed] = []
@@ -77,6 +80,6 @@ def _takes(stage: Stage, ordered: list[Member]) -> list[Member]:
     matching = [m for m in ordered if stage.match is None or stage.match.matches(dict(m.labels))]
     if stage.max_targets is None:
         return matching
-    reachable_first = sorted(matching, key=lambda member: not member.reachable)
-    chosen = {member.cluster_id for member in reachable_first[: stage.max_targets]}
+    useful_first = sorted(matching, key=lambda member: (not member.reachable, member.is_held))
+    chosen = {member.cluster_id for member in useful_first[: stage.max_targets]}
     return [member for member in matching if member.cluster_id in chosen]

@@ -100,7 +100,11 @@ async def _goals(
     clusters: list[object],
 ) -> Goals:
     rows = await tx.all(
-        _P.standings_of, tenant=tenant, extension=extension["name"], clusters=clusters
+        _P.standings_of,
+        tenant=tenant,
+        extension=extension["name"],
+        needed=list(spec.depends_on),
+        clusters=clusters,
     )
     return goals(
         spec,

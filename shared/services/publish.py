@@ -72,7 +72,8 @@ async def _publish(
         is_new = row["deleted_at"] is not None or content.number == 1
         await quotas.check_publish(tx, caller.tenant, now, is_new=is_new)
         await _store(tx, caller, manifest, content, now)
-    found = goals(manifest.spec, content.number, await standings(tx, caller.tenant, name))
+    standing = await standings(tx, caller.tenant, name, manifest.spec.depends_on)
+    found = goals(manifest.spec, content.number, standing)
     started = await _start(tx, caller, manifest, content.number, found, now)
     bound = [goal.cluster_id for goal in found.targets if not goal.absent]
     warnings = await dependency_gaps(tx, caller.tenant, manifest.spec.depends_on, bound)

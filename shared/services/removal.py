@@ -45,7 +45,8 @@ async def delete(
         check_version(if_match, row["version"])
         await _refuse_while_needed(tx, caller.tenant, name)
         spec = await stored_spec(tx, caller.tenant, name, row["newest"])
-        found = goals(spec, row["newest"], await standings(tx, caller.tenant, name), removing=True)
+        standing = await standings(tx, caller.tenant, name, ())
+        found = goals(spec, row["newest"], standing, removing=True)
         new = NewRollout(
             extension=name,
             kind=RolloutKind.DELETE,

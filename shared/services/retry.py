@@ -147,6 +147,7 @@ async def _goals(tx: Transaction, tenant: str, old: Row, left: Sequence[Row]) ->
         _P.standings_of,
         tenant=tenant,
         extension=old["extension"],
+        needed=list(spec.depends_on),
         clusters=[row["cluster_id"] for row in left],
     )
     return goals(

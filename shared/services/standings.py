@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from shared.domain.goals import Standing
 from shared.domain.stages import Member
 from shared.store.queries import load
@@ -12,11 +14,13 @@ _Q = load("publish")
 
 def standing(row: Row) -> Standing:
     """One cluster of `standings` or `standings_of`."""
-    member = Member(row["cluster_id"], row["name"], row["labels"], row["reachable"])
+    member = Member(row["cluster_id"], row["name"], row["labels"], row["reachable"], row["is_held"])
     return Standing(member, row["revision"], row["digest"])
 
 
-async def standings(tx: Transaction, tenant: str, extension: str) -> list[Standing]:
-    """Every cluster of the tenant that may run extensions."""
-    rows = await tx.all(_Q.standings, tenant=tenant, extension=extension)
+async def standings(
+    tx: Transaction, tenant: str, extension: str, needed: Sequence[str]
+) -> list[Standing]:
+    """Every cluster of the tenant that may run extensions; `needed` is what this one depends on."""
+    rows = await tx.all(_Q.standings, tenant=tenant, extension=extension, needed=list(needed))
     return [standing(row) for row in rows]

@@ -8,7 +8,9 @@ select c.cluster_id, c.name, c.labels, c.state = 'Connected' as reachable,
        case when a.absent then null else a.spec_digest end as digest,
        case when c.state <> 'Connected' then s.last_heartbeat end as silent_since,
        c.not_now_until, g.revision as good_revision, g.spec_digest as good_digest,
-       l.lack_names, l.lack_kinds, l.lack_since
+       l.lack_names, l.lack_kinds, l.lack_since,
+       exists (select from target_lacks(c.tenant_id, c.cluster_id, %(extension)s, false,
+                                        %(needed)s::text[], '{}')) as is_held
 from clusters c
 left join sessions s on s.tenant_id = c.tenant_id and s.cluster_id = c.cluster_id
 left join assignments a on a.tenant_id = c.tenant_id and a.cluster_id = c.cluster_id

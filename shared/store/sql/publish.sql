@@ -135,7 +135,9 @@ where tenant_id = %(tenant)s and name = %(extension)s
 -- Every cluster that may run extensions, with what is desired of this one there.
 select c.cluster_id, c.name, c.labels, c.state = 'Connected' as reachable,
        case when a.absent then 0 else coalesce(a.revision, 0) end as revision,
-       case when a.absent then null else a.spec_digest end as digest
+       case when a.absent then null else a.spec_digest end as digest,
+       exists (select from target_lacks(c.tenant_id, c.cluster_id, %(extension)s, false,
+                                        %(needed)s::text[], '{}')) as is_held
 from clusters c
 left join assignments a on a.tenant_id = c.tenant_id and a.cluster_id = c.cluster_id
                        and a.extension = %(extension)s
@@ -145,7 +147,9 @@ where c.tenant_id = %(tenant)s and c.state not in ('Deregistered','Revoked')
 -- The same of some clusters.
 select c.cluster_id, c.name, c.labels, c.state = 'Connected' as reachable,
        case when a.absent then 0 else coalesce(a.revision, 0) end as revision,
-       case when a.absent then null else a.spec_digest end as digest
+       case when a.absent then null else a.spec_digest end as digest,
+       exists (select from target_lacks(c.tenant_id, c.cluster_id, %(extension)s, false,
+                                        %(needed)s::text[], '{}')) as is_held
 from clusters c
 left join assignments a on a.tenant_id = c.tenant_id and a.cluster_id = c.cluster_id
                        and a.extension = %(extension)s

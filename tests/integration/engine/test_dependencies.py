@@ -11,7 +11,7 @@ from shared.contract.reasons import ReasonCode
 from shared.contract.rollout import ActionRequest, Rollout
 from shared.contract.states import ExtensionPhase, RolloutState
 from shared.domain.errors import ArcBridgeError
-from shared.services import pacer, publish, removal, rollout_targets, rollouts
+from shared.services import pacer, plan, publish, removal, rollout_targets, rollouts
 from tests.integration.engine.fleet import OPERATOR, Fleet, manifest
 
 WAITS = "base is not there"
@@ -65,6 +65,22 @@ async def test_target_is_released_once_its_dependency_is_ready_there(fleet: Flee
     assert assigned(fleet, "app") == {"a": 1, "b": 1}
     assert (await now(fleet, app)).state is RolloutState.SUCCEEDED
     assert (await now(fleet, base)).state is RolloutState.SUCCEEDED
+
+
+async def test_a_canary_is_taken_where_the_dependency_is_ready(fleet: Fleet) -> None:
+    fleet.connect("a")
+    fleet.connect("b", labels={"base": "yes"})
+    await published(fleet, "base", placement={"matchLabels": {"base": "yes"}})
+    await fleet.run()
+    canary = {"stages": [{"name": "canary", "maxTargets": 1, "soak": "0s"}, {"name": "broad"}]}
+    foreseen = await plan.plan(
+        fleet.plane, OPERATOR, manifest("app", dependsOn=["base"], rollout=canary)
+    )
+    app = await published(fleet, "app", dependsOn=["base"], rollout=canary)
+    page = await rollout_targets.list_targets(fleet.plane, OPERATOR, app.id)
+    assert [(each.cluster, each.stage) for each in page.items] == [("b", "canary"), ("a", "broad")]
+    assert [[each.cluster for each in stage.targets] for stage in foreseen.stages] == [["b"], ["a"]]
+    assert assigned(fleet, "app") == {"b": 1}
 
 
 async def test_cluster_without_the_dependency_does_not_hold_up_those_behind_it(

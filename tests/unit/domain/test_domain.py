@@ -123,6 +123,27 @@ def test_a_canary_that_cannot_be_reached_is_passed_over() -> None:
     assert [(p.member.name, p.stage) for p in placed] == [("c002", 0), ("c001", 1)]
 
 
+@pytest.mark.parametrize(
+    ("members", "canary"),
+    [
+        ([("a", True, True), ("b", True, False)], "b"),
+        ([("a", False, False), ("b", True, True)], "b"),
+        ([("a", True, True), ("b", True, True)], "a"),
+    ],
+    ids=[
+        "it waits for a dependency",
+        "it is silent, which is worse",
+        "all wait: the first by name",
+    ],
+)
+def test_a_canary_is_one_that_can_go_soonest(
+    members: list[tuple[str, bool, bool]], canary: str
+) -> None:
+    fleet = [Member(UUID(int=n), name, {}, *how) for n, (name, *how) in enumerate(members)]
+    placed = arrange(RolloutStrategy(), fleet).placed
+    assert [p.member.name for p in placed if p.stage == 0] == [canary]
+
+
 def test_order_by_label_puts_clusters_without_it_last() -> None:
     strategy = RolloutStrategy.model_validate(
         {"order": ["label:ring", "name"], "stages": [{"name": "all"}]}
