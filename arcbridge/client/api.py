@@ -400,14 +400,38 @@ class Events(_Group):
             at = stretch.next_after
 
     def verify(self) -> Iterator[EventVerification]:
-        """Check the hash chain, a long stretch at a time: the last answer is of the whole trail."""
+        """Check the hash chain, a long stretch at a time: the last answer is of the whole trail.
+
+        It is broken, too, where the trail ends before an entry that it had when an earlier stretch
+        was checked. Raises Unintelligible when an answer does not come further.
+        """
         at: dict[str, Any] = {}
+        checked = written = 0
         while True:
             answer = self._get(EventVerification, "events", verify=True, **at)
-            yield answer
+            written = max(written, answer.written)
             if answer.next_after is None:
+                yield _reaching(answer, written)
                 return
+            if answer.next_after <= checked:
+                raise Unintelligible("the check of the audit trail does not come further")
+            yield answer
+            checked = answer.next_after
             at = {"after": answer.next_after, "hash": answer.next_hash}
+
+
+def _reaching(answer: EventVerification, written: int) -> EventVerification:
+    """The last answer, given how far the trail went before: one single call would have seen it."""
+    if not answer.intact or answer.checked >= written:
+        return answer
+    return answer.model_copy(
+        update={
+            "intact": False,
+            "written": written,
+            "first_broken_sequence": answer.checked + 1,
+            "detail": f"the trail ends at {answer.checked}; it was written to {written} before",
+        }
+    )
 
 
 class Tenants(_Group):

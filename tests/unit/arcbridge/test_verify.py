@@ -13,6 +13,7 @@ from rich.console import Console
 from arcbridge.cli.commands.events import events
 from arcbridge.cli.exits import CommandError, Exit
 from arcbridge.cli.session import Session
+from arcbridge.client import Unintelligible
 from arcbridge.client.api import Events
 from tests.unit.arcbridge.test_transport import transport
 
@@ -50,6 +51,21 @@ def test_each_call_goes_on_from_the_entry_that_the_last_one_proved() -> None:
 def test_a_long_trail_shows_how_far_it_is() -> None:
     assert verified(SO_FAR, WHOLE) == "2 of 3 entries checked\n"
     assert verified(WHOLE) == ""
+
+
+def test_a_trail_that_was_cut_off_between_two_calls_is_broken() -> None:
+    """Its recorded end was moved with it, so the last call alone finds nothing."""
+    cut = {**WHOLE, "checked": 2, "written": 2}
+    with pytest.raises(CommandError, match="ends at 2; it was written to 3") as caught:
+        verified(SO_FAR, cut)
+    assert caught.value.status is Exit.NOT_INTACT
+    *_, last = trail(SO_FAR, cut)[0].verify()
+    assert (last.intact, last.written, last.first_broken_sequence) == (False, 3, 3)
+
+
+def test_a_server_that_does_not_come_further_is_not_asked_for_ever() -> None:
+    with pytest.raises(Unintelligible, match="does not come further"):
+        verified(SO_FAR, SO_FAR)
 
 
 def test_a_break_in_a_later_stretch_is_the_trails() -> None:
